@@ -1,0 +1,27 @@
+/* Threads for what must block: name lookup, disk sync, big hashes.
+ *
+ * A job gets its own copy of what it needs, runs on some worker thread, and its done callback runs
+ * in the loop's thread. Jobs are never interrupted; a cancelled job still runs, only its result is
+ * freed instead of delivered. Threads start on demand (at most the given number) and end when idle
+ * for 10 s. Only worker.c knows a mutex. */
+#ifndef RATSD_CORE_WORKER_H
+#define RATSD_CORE_WORKER_H
+
+#include "core/loop.h"
+
+struct worker;
+struct job;
+
+int worker_new(struct loop *loop, size_t max_threads, size_t max_jobs, struct worker **ret_worker);
+/* Waits for running jobs; drops queued ones (their free_data runs). */
+void worker_free(struct worker *worker);
+
+/* run(data) on a thread; then on_done(arg, data) in the loop; then free_data(data).
+ * Returns the job for job_cancel(), or NULL when max_jobs are waiting (data is still the
+ * caller's). */
+struct job *worker_submit(struct worker *worker, const char *name, void (*run)(void *data),
+                          void (*on_done)(void *arg, void *data), void *arg, void *data,
+                          void (*free_data)(void *data));
+void job_cancel(struct job *job);
+
+#endif
