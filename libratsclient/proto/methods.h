@@ -1,0 +1,56 @@
+/* The method table: one row for each thing a client can ask. Nothing about a method is written by
+ * hand anywhere else without a contract test that compares. */
+#ifndef RATS_PROTO_METHODS_H
+#define RATS_PROTO_METHODS_H
+
+#include "proto/errors.h"
+#include "proto/fields.h"
+
+#define PROTO_MAJOR 1
+#define PROTO_MINOR 0
+
+enum method_id {
+    M_HELLO,
+    M_PROTOCOL_DESCRIBE,
+    M_INSTANCE_GET,
+    M_SESSION_START,
+    M_SESSION_STOP,
+    M_SESSION_LIST,
+    M_SESSION_WATCH,
+    M_SESSION_DEMAND_PEERS,
+    M_PEER_LIST,
+    M_PEER_GET,
+    M_PEER_CONNECT,
+    M_PEER_DISCONNECT,
+    M_CHANNEL_ON,
+    M_CHANNEL_OFF,
+    M_LOG_GET_LEVEL,
+    M_LOG_SET_LEVEL,
+    METHOD_COUNT,
+};
+
+enum permission { PERMISSION_USE, PERMISSION_CONTROL };
+
+#define ERRORS(...) ((const enum proto_error[]){__VA_ARGS__, PROTO_ERROR_COUNT})
+#define NO_ERRORS   ((const enum proto_error[]){PROTO_ERROR_COUNT})
+
+struct method_row {
+    const char *name; /* "<service>.<verb>" */
+    unsigned since;   /* minor version of the protocol; 0 = 1.0 */
+    const char *stability; /* "stable" or "experimental" */
+    enum permission permission;
+    const char *summary;
+    const struct field *params;
+    const struct field *result;
+    const enum proto_error *errors; /* besides invalid_parameter, malformed, limit, cancelled */
+    const char *api; /* C functions, separated by spaces; NULL when none */
+    const char *ctl; /* ratsctl command; NULL when only `ratsctl call` reaches it */
+    bool before_hello;
+};
+
+extern const struct method_row proto_methods[METHOD_COUNT];
+
+/* METHOD_COUNT when unknown. name need not be NUL-terminated. */
+enum method_id method_find(const char *name, size_t size);
+
+#endif
