@@ -26,7 +26,7 @@ int endpoint_set_ip(struct endpoint *endpoint, struct bytes ip);
 struct endpoint_text endpoint_format(const struct endpoint *endpoint);
 /* Only the address: "1.2.3.4", "::1". */
 struct endpoint_text endpoint_format_ip(const struct endpoint *endpoint);
-/* Parses a literal address (no name, no brackets needed, no port). 0 or -EINVAL. */
+/* Parses a literal address: no name, brackets or port; a scope as a number. 0 or -EINVAL. */
 int endpoint_parse_ip(const char *text, uint16_t port, struct endpoint *ret_endpoint);
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b); /* ip and port */
