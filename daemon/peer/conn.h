@@ -1,0 +1,89 @@
+/* One connection: a link, the handshake on it, and the framing of messages (wire-core 3 to 5, 7).
+ *
+ * A conn knows nothing of other conns: the mesh decides which survive. It owns its buffers and
+ * cipher state. Life: handshaking, then established (on_established once), then closed (on_closed
+ * once, also before establishment; never from inside conn_send()). Outgoing messages are encrypted
+ * straight into one send buffer and leave in one write at the end of the turn. */
+#ifndef RATSD_PEER_CONN_H
+#define RATSD_PEER_CONN_H
+
+#include "core/loop.h"
+#include "peer/identity.h"
+#include "transport/link.h"
+#include "wire/message.h"
+#include "wire/protocol_id.h"
+
+#define CONN_DEADLINE_MS    15000  /* socket to established (wire-core 7) */
+#define CONN_STALL_MS       30000  /* a full queue that takes nothing for so long is the end */
+#define CONN_HIGH_MARK      (2u * 1024u * 1024u) /* queued bytes above which senders should wait */
+#define CONN_LOW_MARK       (512u * 1024u)       /* and below which they may go on */
+#define CONN_READ_BUDGET    (256u * 1024u)       /* bytes read per turn, for fairness */
+
+struct conn;
+
+enum security { SECURITY_NOISE, SECURITY_PLAINTEXT };
+
+/* What all conns of one node share; borrowed for the life of the conn. */
+struct conn_context {
+    struct loop *loop;
+    const struct identity *identity;
+    struct protocol_id protocol;
+    enum security security;
+    size_t queue_limit; /* bytes; one message larger than this is taken when the queue is empty */
+};
+
+enum conn_close_reason {
+    CONN_CLOSED_LOCALLY,   /* the application asked */
+    CONN_CLOSED_BY_PEER,   /* end of stream */
+    CONN_CLOSED_DIAL,      /* could not connect */
+    CONN_CLOSED_HANDSHAKE, /* protocol mismatch, wrong size, bad key ... */
+    CONN_CLOSED_DEADLINE,  /* 15 s without establishment */
+    CONN_CLOSED_PROTOCOL,  /* oversized block, AEAD failure, short message */
+    CONN_CLOSED_LINK,      /* reset, keep-alive failure */
+    CONN_CLOSED_STALLED,   /* 30 s without the peer taking a byte */
+    CONN_CLOSED_DUPLICATE, /* lost the duplicate rule */
+    CONN_CLOSED_SELF,      /* it was us */
+    CONN_CLOSED_UNEXPECTED_PEER, /* somebody else than the dial was meant for */
+    CONN_CLOSED_LIMIT,     /* admission */
+    CONN_CLOSED_STOPPING,
+    CONN_CLOSED_MEMORY,
+    CONN_CLOSE_REASON_COUNT,
+};
+
+/* A word for events and one clause for logs. */
+const char *conn_close_reason_name(enum conn_close_reason reason);
+
+struct conn_callbacks {
+    void (*on_established)(void *arg, struct conn *conn);
+    /* A view valid until it returns. The receiver may call anything, conn_close() included. */
+    void (*on_message)(void *arg, struct conn *conn, const struct message *message);
+    void (*on_drained)(void *arg, struct conn *conn); /* fell below CONN_LOW_MARK after exceeding HIGH */
+    void (*on_closed)(void *arg, struct conn *conn, enum conn_close_reason reason);
+};
+
+/* Takes the link (also on failure). 0, -ENOMEM or -EIO. */
+int conn_new(const struct conn_context *context, struct link *link,
+             const struct conn_callbacks *callbacks, void *arg, struct conn **ret_conn);
+/* Closes at once; on_closed runs before this returns unless it has run already. Queued bytes are
+ * offered to the kernel one last time when graceful. The memory goes at the end of the turn. */
+void conn_close(struct conn *conn, enum conn_close_reason reason, bool graceful);
+
+bool conn_is_established(const struct conn *conn);
+const struct peer_id *conn_peer_id(const struct conn *conn);    /* valid once established */
+const uint8_t *conn_public_key(const struct conn *conn);        /* NULL in plaintext mode */
+const struct link *conn_link(const struct conn *conn);
+int64_t conn_established_ms(const struct conn *conn);
+
+/* Queues one message. 0; -EMSGSIZE over WIRE_MAX_PAYLOAD; -ENOBUFS when the queue limit is reached
+ * (nothing queued); -ENOTCONN; -ENOMEM. Afterwards conn_is_congested() says whether to wait for
+ * on_drained before sending more. */
+int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes payload);
+bool conn_is_congested(const struct conn *conn);
+size_t conn_queued(const struct conn *conn);
+
+/* Stops and resumes reading, counted: each hold needs its release. Blocks already received stay
+ * and are handled first on release. */
+void conn_hold(struct conn *conn);
+void conn_release(struct conn *conn);
+
+#endif

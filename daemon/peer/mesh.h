@@ -1,0 +1,115 @@
+/* The peers of this node: listening, dialing, admission, the duplicate rule, and the dispatch of
+ * messages to whoever claimed their type. All that services may know of peers.
+ *
+ * A struct peer * is valid until the callback that showed it returns; keep a peer_id instead.
+ * Exactly one connection per PeerId survives (wire-core 7.1, bit for bit). */
+#ifndef RATSD_PEER_MESH_H
+#define RATSD_PEER_MESH_H
+
+#include "core/config.h"
+#include "core/loop.h"
+#include "core/resolver.h"
+#include "metrics/metrics.h"
+#include "peer/identity.h"
+#include "wire/message.h"
+
+struct mesh;
+struct peer;
+
+#define MESH_MAX_ADDRESSES 32
+
+enum peer_event {
+    PEER_UP,       /* 0 -> 1 connections */
+    PEER_REPLACED, /* another connection took over: re-send state as for a new peer (wire-core 17.9) */
+    PEER_UPDATED,  /* identify changed what we know */
+    PEER_DOWN,     /* 1 -> 0; the peer's facts are still readable */
+};
+
+typedef void (*mesh_message_fn)(void *arg, struct peer *from, const struct message *message);
+typedef void (*mesh_peer_fn)(void *arg, struct peer *peer, enum peer_event event);
+typedef void (*mesh_drained_fn)(void *arg, const struct peer_id *peer);
+
+/* [network] options this room owns: listen, port, port_attempts, protocol, security, max_peers,
+ * reserved_peers, max_pending, max_pending_per_source, link_queue. */
+extern const struct config_item mesh_config_items[];
+
+/* All borrowed for the life of the mesh except config, which is read here and in mesh_reload(). */
+int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metrics,
+             const struct identity *identity, const struct config *config, struct mesh **ret_mesh);
+void mesh_free(struct mesh *mesh);
+/* Opens the listen socket as configured: a busy port is tried up to port_attempts times, one
+ * higher each time (wire-core 10). 0, or a negative errno and a sentence with a remedy. */
+int mesh_start(struct mesh *mesh, char *error, size_t error_size);
+/* Closes the listener and every connection; PEER_DOWN is reported for each peer. */
+void mesh_stop(struct mesh *mesh);
+void mesh_reload(struct mesh *mesh, const struct config *config); /* limits only */
+/* The machine's addresses changed: identify goes out again (wire-core 17.11). */
+void mesh_network_changed(struct mesh *mesh);
+
+uint16_t mesh_port(const struct mesh *mesh); /* 0 = not listening */
+const char *mesh_protocol(const struct mesh *mesh);
+bool mesh_is_encrypted(const struct mesh *mesh);
+const struct identity *mesh_identity(const struct mesh *mesh);
+size_t mesh_peer_count(const struct mesh *mesh);
+size_t mesh_max_peers(const struct mesh *mesh); /* effective; 0 = unlimited */
+/* The largest demand of the sessions (api.md D11); raises the limit up to the configured hard
+ * maximum, never lowers it. Returns the effective limit. */
+size_t mesh_demand_peers(struct mesh *mesh, size_t demand);
+
+/* Who gets messages of a type; one claim per type (a second is our own mistake). */
+void mesh_claim(struct mesh *mesh, enum wire_type type, mesh_message_fn on_message, void *arg);
+void mesh_disclaim(struct mesh *mesh, enum wire_type type);
+/* Peer events go to observers in order of registration, PEER_DOWN in reverse. At most 16. */
+void mesh_observe(struct mesh *mesh, mesh_peer_fn on_peer, void *arg);
+void mesh_on_drained(struct mesh *mesh, mesh_drained_fn on_drained, void *arg);
+
+/* Sending. 0; 1 = queued, but the link is congested: wait for on_drained before sending more;
+ * -ENOTCONN no such peer; -EMSGSIZE; -ENOBUFS queue full, nothing queued; -ENOMEM. */
+int mesh_send(struct mesh *mesh, const struct peer_id *to, enum wire_type type, uint16_t channel,
+              struct bytes payload);
+int peer_send(struct peer *peer, enum wire_type type, uint16_t channel, struct bytes payload);
+
+/* Peers. */
+struct peer *mesh_find(const struct mesh *mesh, const struct peer_id *id);
+/* Walk: *cursor starts at 0; NULL at the end. Sending is allowed meanwhile, disconnecting not. */
+struct peer *mesh_next(const struct mesh *mesh, size_t *cursor);
+const struct peer_id *peer_id_of(const struct peer *peer);
+const uint8_t *peer_public_key(const struct peer *peer); /* NULL in plaintext mode */
+const struct endpoint *peer_endpoint(const struct peer *peer);
+bool peer_is_outgoing(const struct peer *peer);
+enum transport_kind peer_transport(const struct peer *peer);
+uint8_t peer_transports(const struct peer *peer); /* advertised, WIRE_TRANSPORT_*; 0 unknown */
+size_t peer_addresses(const struct peer *peer, const struct endpoint **ret_addresses);
+int64_t peer_connected_ms(const struct peer *peer); /* loop time */
+bool peer_is_congested(const struct peer *peer);
+const char *peer_down_reason(const struct peer *peer); /* a word; only during PEER_DOWN */
+
+/* Closes the peer's connection for everybody. 0 or -ENOTCONN. */
+int mesh_disconnect(struct mesh *mesh, const struct peer_id *id);
+/* Back-pressure towards a peer, counted; a hold ends with the peer. */
+void mesh_hold(struct mesh *mesh, const struct peer_id *id);
+void mesh_release(struct mesh *mesh, const struct peer_id *id);
+
+/* Dialing. */
+struct mesh_dial;
+
+struct dial_target {
+    const char *host; /* name or literal; copied */
+    uint16_t port;
+    int64_t timeout_ms;             /* for all addresses together; at most 15 s each */
+    const struct peer_id *expected; /* NULL: whoever answers (wire-core 17.8) */
+};
+
+/* 0 with the peer (already: a connection to it existed before); or a negative errno and one
+ * sentence: -ETIMEDOUT, -ECONNREFUSED ..., -EPROTO handshake, -EPERM wrong peer, -ELOOP ourselves,
+ * -ENOENT unknown name. */
+typedef void (*dial_done_fn)(void *arg, int result, const struct peer_id *peer, bool already,
+                             const char *error);
+
+/* on_done is called once, never inside this function. NULL when out of memory. */
+struct mesh_dial *mesh_dial(struct mesh *mesh, const struct dial_target *target,
+                            dial_done_fn on_done, void *arg);
+/* After this on_done is not called. Not after on_done has run. */
+void mesh_dial_cancel(struct mesh_dial *dial);
+
+#endif
