@@ -37,7 +37,7 @@ int noise_write(struct noise *noise, uint8_t *out, size_t *ret_size);
 int noise_read(struct noise *noise, struct bytes message);
 
 /* After noise_is_done(): the key the peer has proved, the transcript hash, and the two ciphers.
- * send and receive are initialised here and belong to the caller. 0 or -ENOMEM. */
+ * send and receive are initialised here, once, and belong to the caller. 0, -ENOMEM or -EIO. */
 void noise_remote_public(const struct noise *noise, uint8_t ret_public[X25519_SIZE]);
 void noise_handshake_hash(const struct noise *noise, uint8_t ret_hash[SHA256_SIZE]);
 int noise_split(struct noise *noise, struct aead *ret_send, struct aead *ret_receive);
