@@ -1,0 +1,77 @@
+#include "proto/events.h"
+
+#include <string.h>
+
+#include "proto/shapes.h"
+
+#define SESSION_FIELDS                                                                             \
+    FIELDS(F_UINT("session", FIELD_REQUIRED, "number of the session", 1, 0),                       \
+           F_UINT("pid", FIELD_REQUIRED, "process id of the client", 0, 0),                        \
+           F_UINT("uid", FIELD_REQUIRED, "user id of the client", 0, 0),                           \
+           F_TEXT("name", FIELD_REQUIRED, "name the client gave itself", 0, 0))
+
+const struct event_row proto_events[EVENT_COUNT] = {
+    [EV_PEER_CONNECTED] =
+        {
+            .name = "peer.connected",
+            .summary = "A peer is usable.",
+            .fields = shape_peer,
+            .callback = "rats_set_connection_callback",
+        },
+    [EV_PEER_UPDATED] =
+        {
+            .name = "peer.updated",
+            .summary = "What is known of a connected peer changed, its link for instance.",
+            .fields = shape_peer,
+        },
+    [EV_PEER_DISCONNECTED] =
+        {
+            .name = "peer.disconnected",
+            .summary = "A peer is gone; exactly one for each peer.connected.",
+            .fields = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"),
+                             F_TEXT("reason", FIELD_REQUIRED, "why, in a few words", 0, 0)),
+            .callback = "rats_set_disconnect_callback",
+        },
+    [EV_INSTANCE_CHANGED] =
+        {
+            .name = "instance.changed",
+            .summary = "The listen port or the peer limit of the instance changed.",
+            .fields = FIELDS(
+                F_UINT("listen_port", FIELD_REQUIRED, "port the instance listens on", 0, 65535),
+                F_UINT("max_peers", FIELD_REQUIRED, "peers allowed; 0 = no limit", 0, 0)),
+        },
+    [EV_SESSION_ATTACHED] =
+        {
+            .name = "session.attached",
+            .summary = "A client attached to the instance.",
+            .fields = SESSION_FIELDS,
+            .watched = true,
+        },
+    [EV_SESSION_ENDED] =
+        {
+            .name = "session.ended",
+            .summary = "A client detached from the instance.",
+            .fields = SESSION_FIELDS,
+            .watched = true,
+        },
+    [EV_LOST] =
+        {
+            .name = "lost",
+            .summary = "Messages to this session were dropped because it did not read in time.",
+            .fields = FIELDS(F_UINT("channel", FIELD_REQUIRED, "channel messages dropped", 0, 0),
+                             F_UINT("typed", FIELD_REQUIRED, "typed messages dropped", 0, 0),
+                             F_UINT("topic", FIELD_REQUIRED, "topic messages dropped", 0, 0),
+                             F_UINT("total", FIELD_REQUIRED, "the sum of the three", 0, 0)),
+            .callback = "rats_set_overflow_callback",
+        },
+};
+
+enum event_id event_find(const char *name, size_t size)
+{
+    for (size_t i = 0; i < EVENT_COUNT; i++) {
+        if (strlen(proto_events[i].name) == size && memcmp(proto_events[i].name, name, size) == 0) {
+            return (enum event_id)i;
+        }
+    }
+    return EVENT_COUNT;
+}

@@ -1,0 +1,298 @@
+#include "proto/methods.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "proto/shapes.h"
+
+#define STABLE "stable"
+
+#define LIMIT_FIELDS                                                                               \
+    FIELDS(                                                                                        \
+        F_UINT("message_bytes", FIELD_REQUIRED, "largest payload of one message in bytes", 0, 0),  \
+        F_UINT("queue_bytes", FIELD_REQUIRED,                                                      \
+               "bytes held for this session before the slow rule applies", 0, 0),                  \
+        F_UINT("calls", FIELD_REQUIRED, "calls in progress at once", 0, 0))
+
+#define SESSION_ROW                                                                                \
+    FIELDS(F_UINT("session", FIELD_REQUIRED, "number of the session", 1, 0),                       \
+           F_UINT("pid", FIELD_REQUIRED, "process id of the client", 0, 0),                        \
+           F_UINT("uid", FIELD_REQUIRED, "user id of the client", 0, 0),                           \
+           F_UINT("gid", FIELD_REQUIRED, "group id of the client", 0, 0),                          \
+           F_TEXT("name", FIELD_REQUIRED, "name the client gave itself", 0, 0),                    \
+           F_TEXT("agent", FIELD_REQUIRED, "client library and version", 0, 0),                    \
+           F_CHOICE("role", FIELD_REQUIRED, "what the session may do", "use|control"),             \
+           F_BOOL("started", FIELD_REQUIRED, "whether messages are delivered to it"),              \
+           F_UINT("age_seconds", FIELD_REQUIRED, "seconds since it attached", 0, 0),               \
+           F_UINT("channels", FIELD_REQUIRED, "channels it registered", 0, 0),                     \
+           F_UINT("queued_bytes", FIELD_REQUIRED, "bytes waiting for it to read", 0, 0),           \
+           F_UINT("lost", FIELD_REQUIRED, "messages dropped because it was slow", 0, 0),           \
+           F_UINT("calls", FIELD_REQUIRED, "calls in progress", 0, 0))
+
+#define HELLO_PARAMS                                                                               \
+    FIELDS(                                                                                        \
+        F_ARRAY("versions", FIELD_REQUIRED,                                                        \
+                "protocol versions the client knows, as [major, minor] pairs", 1, 16, NULL),       \
+        F_TEXT_DEFAULT("agent", "client library and version", 0, 128, "empty"),                    \
+        F_TEXT_DEFAULT("name", "what the client calls itself, for session.list", 0, 128, "empty"), \
+        F_CHOICE_DEFAULT("slow",                                                                   \
+                         "what happens to messages when the client does not read: hold their "     \
+                         "senders up for 2 s and then drop, drop at once, or end the session",     \
+                         "stall|drop|close", "stall"))
+
+#define HELLO_RESULT                                                                               \
+    FIELDS(                                                                                        \
+        F_ARRAY("version", FIELD_REQUIRED, "the version chosen, [major, minor]", 2, 2, NULL),      \
+        F_TEXT("daemon", FIELD_REQUIRED, "version of the daemon", 0, 0),                           \
+        F_TEXT("instance", FIELD_REQUIRED, "name of the instance", 0, 0),                          \
+        F_PEER("peer_id", FIELD_REQUIRED, "id of this instance on the network"),                   \
+        F_TEXT("public_key", FIELD_REQUIRED, "X25519 public key, 64 hexadecimal digits", 64, 64),  \
+        F_TEXT("protocol", FIELD_REQUIRED, "protocol string that peers must share", 0, 0),         \
+        F_CHOICE("security", FIELD_REQUIRED, "security mode of all links", "noise|plaintext"),     \
+        F_UINT("listen_port", FIELD_REQUIRED, "port the instance listens on; 0 = none", 0, 65535), \
+        F_CHOICE("role", FIELD_REQUIRED, "what this session may do", "use|control"),               \
+        F_UINT("session", FIELD_REQUIRED, "number of this session", 1, 0),                         \
+        F_UINT("max_peers", FIELD_REQUIRED, "peers allowed; 0 = no limit", 0, 0),                  \
+        F_OBJECT("limits", FIELD_REQUIRED, "limits of this session", LIMIT_FIELDS),                \
+        F_WORDS("services", FIELD_REQUIRED, "services the instance runs", NULL),                   \
+        F_ARRAY("peers", FIELD_REQUIRED, "peers connected now", 0, 0, shape_peer))
+
+#define INSTANCE_RESULT                                                                            \
+    FIELDS(                                                                                        \
+        F_TEXT("name", FIELD_REQUIRED, "name of the instance", 0, 0),                              \
+        F_TEXT("version", FIELD_REQUIRED, "version of the daemon", 0, 0),                          \
+        F_UINT("pid", FIELD_REQUIRED, "process id of the daemon", 0, 0),                           \
+        F_TEXT("socket", FIELD_REQUIRED, "path of its socket", 0, 0),                              \
+        F_BOOL("shared", FIELD_REQUIRED, "whether programs share it"),                             \
+        F_PEER("peer_id", FIELD_REQUIRED, "id of this instance on the network"),                   \
+        F_TEXT("public_key", FIELD_REQUIRED, "X25519 public key, 64 hexadecimal digits", 64, 64),  \
+        F_TEXT("protocol", FIELD_REQUIRED, "protocol string that peers must share", 0, 0),         \
+        F_CHOICE("security", FIELD_REQUIRED, "security mode of all links", "noise|plaintext"),     \
+        F_UINT("listen_port", FIELD_REQUIRED, "port the instance listens on; 0 = none", 0, 65535), \
+        F_WORDS("transports", FIELD_REQUIRED, "transports it listens on", "tcp|udp"),              \
+        F_UINT("peers", FIELD_REQUIRED, "connected peers", 0, 0),                                  \
+        F_UINT("sessions", FIELD_REQUIRED, "attached clients", 0, 0),                              \
+        F_UINT("max_peers", FIELD_REQUIRED, "peers allowed; 0 = no limit", 0, 0),                  \
+        F_UINT("uptime_seconds", FIELD_REQUIRED, "seconds since the daemon started", 0, 0),        \
+        F_TEXT("data_directory", 0, "where it keeps its state; only with control permission", 0,   \
+               0),                                                                                 \
+        F_OBJECT("counters", FIELD_REQUIRED, "every counter of the daemon by name", NULL))
+
+#define DESCRIBE_RESULT                                                                            \
+    FIELDS(F_ARRAY("version", FIELD_REQUIRED, "protocol version, [major, minor]", 2, 2, NULL),     \
+           F_ARRAY("methods", FIELD_REQUIRED, "one object for each method", 0, 0, NULL),           \
+           F_ARRAY("events", 0, "one object for each event; absent when a method was named", 0, 0, \
+                   NULL),                                                                          \
+           F_ARRAY("errors", 0, "one object for each error; absent when a method was named", 0, 0, \
+                   NULL))
+
+#define CHANNEL_PARAMS                                                                             \
+    FIELDS(F_TEXT("channel", FIELD_REQUIRED,                                                       \
+                  "name of the channel; its bytes are hashed as they "                             \
+                  "are",                                                                           \
+                  0, 255))
+
+#define LEVELS "error|warn|info|debug"
+
+const struct method_row proto_methods[METHOD_COUNT] = {
+    [M_HELLO] =
+        {
+            .name = "hello",
+            .stability = STABLE,
+            .summary =
+                "Opens the session: versions, names, and what the instance is. Always first.",
+            .params = HELLO_PARAMS,
+            .result = HELLO_RESULT,
+            .errors = ERRORS(E_VERSION),
+            .api = "rats_create rats_create_at rats_create_with",
+            .before_hello = true,
+        },
+    [M_PROTOCOL_DESCRIBE] =
+        {
+            .name = "protocol.describe",
+            .stability = STABLE,
+            .summary = "The tables of this protocol: methods, events and errors.",
+            .params = FIELDS(F_TEXT_DEFAULT("method", "only this method", 1, 128, "all")),
+            .result = DESCRIBE_RESULT,
+            .errors = ERRORS(E_NOT_FOUND),
+            .ctl = "protocol",
+        },
+    [M_INSTANCE_GET] =
+        {
+            .name = "instance.get",
+            .stability = STABLE,
+            .summary = "What this instance is and how it is doing.",
+            .params = NO_FIELDS,
+            .result = INSTANCE_RESULT,
+            .errors = NO_ERRORS,
+            .api = "rats_get_instance_json rats_get_connection_statistics_json",
+            .ctl = "status",
+        },
+    [M_SESSION_START] =
+        {
+            .name = "session.start",
+            .stability = STABLE,
+            .summary = "Messages for this session's channels are delivered from now on.",
+            .params = NO_FIELDS,
+            .result = NO_FIELDS,
+            .errors = NO_ERRORS,
+            .api = "rats_start",
+        },
+    [M_SESSION_STOP] =
+        {
+            .name = "session.stop",
+            .stability = STABLE,
+            .summary = "No more messages are delivered; registrations stay.",
+            .params = NO_FIELDS,
+            .result = NO_FIELDS,
+            .errors = NO_ERRORS,
+            .api = "rats_stop",
+        },
+    [M_SESSION_LIST] =
+        {
+            .name = "session.list",
+            .stability = STABLE,
+            .summary = "The clients attached to this instance.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_ARRAY("sessions", FIELD_REQUIRED, "one object for each client", 0, 0,
+                                     SESSION_ROW)),
+            .errors = NO_ERRORS,
+            .ctl = "clients",
+        },
+    [M_SESSION_WATCH] =
+        {
+            .name = "session.watch",
+            .stability = STABLE,
+            .summary = "Says which of the events that are only sent on request this session wants.",
+            .params = FIELDS(F_WORDS("events", FIELD_REQUIRED,
+                                     "all it wants; replaces what it asked for before",
+                                     "session.attached|session.ended")),
+            .result = NO_FIELDS,
+            .errors = NO_ERRORS,
+            .ctl = "monitor",
+        },
+    [M_SESSION_DEMAND_PEERS] =
+        {
+            .name = "session.demand_peers",
+            .stability = STABLE,
+            .summary = "Asks for room for that many peers; can raise the instance's limit, never "
+                       "lower it.",
+            .params =
+                FIELDS(F_UINT("max_peers", FIELD_REQUIRED,
+                              "peers this session wants room for; 0 = no demand", 0, 1000000)),
+            .result = FIELDS(F_UINT("max_peers", FIELD_REQUIRED,
+                                    "the limit that holds now; 0 = no limit", 0, 0)),
+            .errors = NO_ERRORS,
+            .api = "rats_set_max_peers",
+        },
+    [M_PEER_LIST] =
+        {
+            .name = "peer.list",
+            .stability = STABLE,
+            .summary = "The peers connected now.",
+            .params = NO_FIELDS,
+            .result = FIELDS(
+                F_ARRAY("peers", FIELD_REQUIRED, "one object for each peer", 0, 0, shape_peer)),
+            .errors = NO_ERRORS,
+            .api = "rats_get_peer_count rats_get_peer_ids rats_get_validated_peer_ids",
+            .ctl = "peers",
+        },
+    [M_PEER_GET] =
+        {
+            .name = "peer.get",
+            .stability = STABLE,
+            .summary = "One connected peer.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer")),
+            .result = shape_peer,
+            .errors = ERRORS(E_PEER_NOT_FOUND),
+            .api = "rats_get_peer_info_json",
+            .ctl = "peer",
+        },
+    [M_PEER_CONNECT] =
+        {
+            .name = "peer.connect",
+            .stability = STABLE,
+            .summary = "Dials an address and answers once the peer behind it is usable.",
+            .params = FIELDS(
+                F_TEXT("host", FIELD_REQUIRED, "name or address; names are resolved by the daemon",
+                       1, 255),
+                F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),
+                F_UINT_DEFAULT("timeout_ms", "milliseconds to try at most", 1, 600000, "15000"),
+                F_PEER("peer", 0, "refuse the link unless this peer answers; default: any peer")),
+            .result = FIELDS(F_PEER("peer", FIELD_REQUIRED, "the peer that answered"),
+                             F_BOOL("already", FIELD_REQUIRED,
+                                    "whether it was connected before the call")),
+            .errors = ERRORS(E_CONNECT_FAILED, E_TIMEOUT, E_NOT_RUNNING, E_BUSY),
+            .api = "rats_connect rats_connect_with_strategy",
+            .ctl = "connect",
+        },
+    [M_PEER_DISCONNECT] =
+        {
+            .name = "peer.disconnect",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Closes the link to a peer for everybody; it is not dialed again for 60 s "
+                       "unless asked to.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer")),
+            .result =
+                FIELDS(F_BOOL("disconnected", FIELD_REQUIRED, "false when it was not connected")),
+            .errors = ERRORS(E_NOT_PERMITTED),
+            .api = "rats_disconnect_peer_by_id",
+            .ctl = "disconnect",
+        },
+    [M_CHANNEL_ON] =
+        {
+            .name = "channel.on",
+            .stability = STABLE,
+            .summary = "Messages of that channel are delivered to this session.",
+            .params = CHANNEL_PARAMS,
+            .result = FIELDS(F_UINT("id", FIELD_REQUIRED,
+                                    "16-bit number of the channel on the wire", 0, 65535)),
+            .errors = ERRORS(E_BUSY, E_NOT_PERMITTED),
+            .api = "rats_channel_on rats_set_string_callback rats_set_binary_callback "
+                   "rats_set_json_callback",
+            .ctl = "recv",
+        },
+    [M_CHANNEL_OFF] =
+        {
+            .name = "channel.off",
+            .stability = STABLE,
+            .summary = "Messages of that channel are no longer delivered to this session.",
+            .params = CHANNEL_PARAMS,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND),
+            .api = "rats_channel_off",
+        },
+    [M_LOG_GET_LEVEL] =
+        {
+            .name = "log.get_level",
+            .stability = STABLE,
+            .summary = "How much the daemon logs.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_CHOICE("level", FIELD_REQUIRED, "the level", LEVELS)),
+            .errors = NO_ERRORS,
+            .ctl = "log-level",
+        },
+    [M_LOG_SET_LEVEL] =
+        {
+            .name = "log.set_level",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Sets how much the daemon logs, until it ends or reloads its configuration.",
+            .params = FIELDS(F_CHOICE("level", FIELD_REQUIRED, "the level", LEVELS)),
+            .result = FIELDS(F_CHOICE("level", FIELD_REQUIRED, "the level that holds now", LEVELS)),
+            .errors = ERRORS(E_NOT_PERMITTED),
+            .ctl = "log-level",
+        },
+};
+
+enum method_id method_find(const char *name, size_t size)
+{
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        if (strlen(proto_methods[i].name) == size &&
+            memcmp(proto_methods[i].name, name, size) == 0) {
+            return (enum method_id)i;
+        }
+    }
+    return METHOD_COUNT;
+}
