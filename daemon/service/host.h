@@ -1,0 +1,99 @@
+/* What a service may ask of the daemon around it.
+ *
+ * host.c claims wire types, routes peer events and calls to the services of the list. What leads
+ * to clients (emit, deliver, sessions) is declared here and implemented in ipc/; what leads to
+ * peers comes from peer/mesh.h. Tests have their own host. */
+#ifndef RATSD_SERVICE_HOST_H
+#define RATSD_SERVICE_HOST_H
+
+#include <jansson.h>
+
+#include "core/config.h"
+#include "core/loop.h"
+#include "metrics/metrics.h"
+#include "peer/mesh.h"
+#include "proto/events.h"
+#include "proto/message_head.h"
+#include "proto/methods.h"
+
+struct client_message;
+struct host;
+struct request;
+struct service;
+struct ipc;
+
+/* Facts of this instance that main decided; borrowed. */
+struct instance_facts {
+    const char *name;
+    const char *socket_path;
+    const char *data_directory;
+};
+
+/* Everything borrowed for the life of the host. */
+int host_new(struct loop *loop, struct mesh *mesh, struct metrics *metrics,
+             const struct config *config, const struct instance_facts *facts,
+             const struct service *const *services, size_t count, struct host **ret_host);
+void host_free(struct host *host);
+/* Opens and starts all services; on failure those already started are stopped again. */
+int host_start(struct host *host);
+void host_stop(struct host *host);
+void host_set_ipc(struct host *host, struct ipc *ipc);
+void host_set_config(struct host *host, const struct config *config);
+void host_network_changed(struct host *host);
+
+struct loop *host_loop(const struct host *host);
+struct mesh *host_mesh(const struct host *host);
+struct metrics *host_metrics(const struct host *host);
+const struct config *host_config(const struct host *host);
+const struct instance_facts *host_facts(const struct host *host);
+struct ipc *host_ipc(const struct host *host);
+
+/* For ipc/: routing of calls, MESSAGE frames, hello and session ends. */
+/* Runs the handler of a method; false when no service has one. */
+bool host_call(struct host *host, enum method_id method, struct request *request);
+/* 0 and the peers reached; -ENOTSUP when no service claims the plane; else the service's errno. */
+int host_client_message(struct host *host, const struct client_message *message, size_t *ret_peers,
+                        char *error, size_t error_size);
+void host_hello(struct host *host, json_t *reply);
+void host_session_ended(struct host *host, uint64_t session);
+void host_hold_peer(struct host *host, const struct peer_id *peer);
+void host_release_peer(struct host *host, const struct peer_id *peer);
+/* Names of the services, for hello. */
+json_t *host_service_names(const struct host *host);
+
+/* For services: sending on behalf of a session. 0; -EAGAIN: a link is congested, nothing was sent,
+ * and the session's frame is offered again when the link has drained (pass it on); -ENOTCONN;
+ * -EMSGSIZE; -ENOMEM. */
+int host_send(struct host *host, uint64_t session, const struct peer_id *to, enum wire_type type,
+              uint16_t channel, struct bytes payload);
+/* To every connected peer. 0 and how many took it, or -EAGAIN as above. */
+int host_broadcast(struct host *host, uint64_t session, enum wire_type type, uint16_t channel,
+                   struct bytes payload, size_t *ret_peers);
+
+/* Implemented in ipc/ ------------------------------------------------------------------------ */
+
+/* A message for clients. Views are borrowed until host_deliver() returns. */
+struct delivery {
+    enum message_plane plane;
+    uint8_t flags;
+    const struct peer_id *peer;      /* who is shown as sender */
+    const struct peer_id *forwarder; /* topics only, else NULL */
+    const struct peer_id *link;      /* which peer to slow when a client is slow; NULL: none */
+    struct bytes name;
+    struct bytes payload;
+};
+
+/* Queues one message to each of these sessions: the one place bytes are copied. Slow sessions are
+ * handled there (hold the link, later drop and count). */
+void host_deliver(struct host *host, const uint64_t *sessions, size_t count,
+                  const struct delivery *delivery);
+/* Sends an event to every session that is to see it. fields is taken. */
+void host_emit(struct host *host, enum event_id event, json_t *fields);
+size_t host_session_count(const struct host *host);
+/* The session is not read until this peer has drained or gone. */
+void host_session_wait(struct host *host, uint64_t session, const struct peer_id *peer);
+void host_peer_drained(struct host *host, const struct peer_id *peer);
+/* The peer has gone: nobody waits for it or holds it any more. */
+void host_peer_gone(struct host *host, const struct peer_id *peer);
+
+#endif

@@ -1,0 +1,30 @@
+/* One call of a client in progress. Made by ipc/, answered by a service, exactly once. */
+#ifndef RATSD_SERVICE_REQUEST_H
+#define RATSD_SERVICE_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "proto/errors.h"
+
+struct request;
+
+/* The parameters, checked against the method's row; an object, maybe empty. Borrowed. */
+const json_t *request_params(const struct request *request);
+uint64_t request_session(const struct request *request);
+bool request_may_control(const struct request *request);
+
+/* result is taken; NULL stands for an empty object. The request is gone afterwards. */
+void request_reply(struct request *request, json_t *result);
+void request_fail(struct request *request, enum proto_error error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with the error that a negative errno means. */
+void request_fail_errno(struct request *request, int negative_errno, const char *text);
+
+/* Keeps the request beyond the handler. on_cancel runs when the client gives up or ends: stop the
+ * work; the request is answered and gone when on_cancel returns. */
+void request_defer(struct request *request, void (*on_cancel)(void *arg), void *arg);
+
+#endif
