@@ -11,7 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum config_type { CONFIG_BOOL, CONFIG_UINT, CONFIG_SIZE, CONFIG_SECONDS, CONFIG_TEXT, CONFIG_CHOICE };
+#include "util/bytes.h"
+
+enum config_type {
+    CONFIG_BOOL,    /* yes or no (true, false, on, off) */
+    CONFIG_UINT,    /* a whole number */
+    CONFIG_SIZE,    /* bytes, or with K, M or G: 64M is 67108864 */
+    CONFIG_SECONDS, /* seconds, or with s, m or h: 2h is 7200 */
+    CONFIG_TEXT,
+    CONFIG_CHOICE, /* one of choices */
+};
 
 struct config_item {
     const char *key; /* NULL ends an array of items */
@@ -36,6 +45,9 @@ struct config;
  * a sentence with its remedy in error. */
 int config_load(const struct config_section *sections, size_t count, const char *path,
                 struct config **ret_config, char *error, size_t error_size);
+/* The same from memory; name stands for the path in messages. */
+int config_parse(const struct config_section *sections, size_t count, const char *name,
+                 struct bytes text, struct config **ret_config, char *error, size_t error_size);
 void config_free(struct config *config);
 /* Overrides one option as the command line does; same checks and message as the file. */
 int config_set(struct config *config, const char *section, const char *key, const char *value,
@@ -43,7 +55,9 @@ int config_set(struct config *config, const char *section, const char *key, cons
 
 /* Asking for an option no row declares is our own mistake (assert). */
 bool config_bool(const struct config *config, const char *section, const char *key);
+/* Of UINT, SIZE and SECONDS. */
 uint64_t config_uint(const struct config *config, const char *section, const char *key);
+/* Of TEXT and CHOICE. */
 const char *config_text(const struct config *config, const char *section, const char *key);
 
 /* Prints every option as a commented sample file: "# summary", "# key = default". */

@@ -15,7 +15,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
-const char *log_level_name(enum log_level level); /* "error" ... */
+const char *log_level_name(enum log_level level);                 /* "error" ... */
 int log_level_parse(const char *name, enum log_level *ret_level); /* 0 or -EINVAL */
 
 void log_write(enum log_level level, const char *topic, const char *format, ...)

@@ -2,8 +2,9 @@
  *
  * One turn: wait for events, run what they cause, run due timers, run deferred calls until none is
  * left, flush, wait again. So whatever one turn produced for one destination leaves in one write:
- * writers arm a deferred call instead of writing at once. libevent is seen only by the .c file;
- * tests/support has a second implementation on virtual time.
+ * writers arm a deferred call instead of writing at once. A timer or deferred call that re-arms
+ * itself without delay runs again in the next turn, so it cannot keep descriptors waiting. libevent
+ * is seen only by the .c file; tests/support has a second implementation on virtual time.
  *
  * All members below are embedded in the object they serve and must be stopped before it goes. */
 #ifndef RATSD_CORE_LOOP_H
@@ -18,7 +19,7 @@
 struct loop;
 struct intake_scratch;
 
-int loop_new(struct loop **ret_loop); /* 0, -ENOMEM */
+int loop_new(struct loop **ret_loop); /* 0, -ENOMEM, -EMFILE ... */
 void loop_free(struct loop *loop);
 /* Runs until loop_quit(). 0, or a negative errno when waiting itself fails. */
 int loop_run(struct loop *loop);

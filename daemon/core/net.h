@@ -1,5 +1,5 @@
-/* Socket calls: the only place that knows struct sockaddr. Every descriptor is non-blocking and
- * close-on-exec. */
+/* Socket calls on endpoints; with sockaddr.h the only place that knows struct sockaddr. Every
+ * descriptor is non-blocking and close-on-exec. */
 #ifndef RATSD_CORE_NET_H
 #define RATSD_CORE_NET_H
 

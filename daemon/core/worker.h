@@ -16,12 +16,14 @@ int worker_new(struct loop *loop, size_t max_threads, size_t max_jobs, struct wo
 /* Waits for running jobs; drops queued ones (their free_data runs). */
 void worker_free(struct worker *worker);
 
-/* run(data) on a thread; then on_done(arg, data) in the loop; then free_data(data).
- * Returns the job for job_cancel(), or NULL when max_jobs are waiting (data is still the
- * caller's). */
+/* run(data) on a thread; then on_done(arg, data) in the loop; then free_data(data), which may be
+ * NULL. name (borrowed for good, at most 15 characters) names the thread meanwhile.
+ * Returns the job for job_cancel(), or NULL when max_jobs are waiting or there is no thread to be
+ * had (data is still the caller's). */
 struct job *worker_submit(struct worker *worker, const char *name, void (*run)(void *data),
                           void (*on_done)(void *arg, void *data), void *arg, void *data,
                           void (*free_data)(void *data));
+/* Not after on_done has run. */
 void job_cancel(struct job *job);
 
 #endif

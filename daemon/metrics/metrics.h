@@ -26,6 +26,7 @@ void metrics_free(struct metrics *metrics);
 void metrics_add(struct metrics *metrics, const struct metric_row *rows, const void *values);
 void metrics_remove(struct metrics *metrics, const void *values);
 void metrics_each(const struct metrics *metrics,
-                  void (*visit)(void *arg, const struct metric_row *row, uint64_t value), void *arg);
+                  void (*visit)(void *arg, const struct metric_row *row, uint64_t value),
+                  void *arg);
 
 #endif
