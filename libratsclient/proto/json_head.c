@@ -65,6 +65,10 @@ json_t *json_head_parse(const uint8_t *data, size_t size, char *error, size_t er
         snprintf(error, error_size, "the head is empty; it must be a JSON object");
         return NULL;
     }
+    if (memchr(data, '\0', size) != NULL) { /* jansson takes it for the end of the input */
+        snprintf(error, error_size, "the head contains a NUL byte");
+        return NULL;
+    }
     if (scan_shape(data, size, error, error_size) < 0) {
         return NULL;
     }
