@@ -13,11 +13,11 @@
 #include "wire/message.h"
 #include "wire/protocol_id.h"
 
-#define CONN_DEADLINE_MS    15000  /* socket to established (wire-core 7) */
-#define CONN_STALL_MS       30000  /* a full queue that takes nothing for so long is the end */
-#define CONN_HIGH_MARK      (2u * 1024u * 1024u) /* queued bytes above which senders should wait */
-#define CONN_LOW_MARK       (512u * 1024u)       /* and below which they may go on */
-#define CONN_READ_BUDGET    (256u * 1024u)       /* bytes read per turn, for fairness */
+#define CONN_DEADLINE_MS 15000 /* socket to established (wire-core 7) */
+#define CONN_STALL_MS    30000 /* a full queue that takes nothing for so long is the end */
+#define CONN_HIGH_MARK   (2u * 1024u * 1024u) /* queued bytes above which senders should wait */
+#define CONN_LOW_MARK    (512u * 1024u)       /* and below which they may go on */
+#define CONN_READ_BUDGET (256u * 1024u)       /* bytes read per turn, for fairness */
 
 struct conn;
 
@@ -33,18 +33,18 @@ struct conn_context {
 };
 
 enum conn_close_reason {
-    CONN_CLOSED_LOCALLY,   /* the application asked */
-    CONN_CLOSED_BY_PEER,   /* end of stream */
-    CONN_CLOSED_DIAL,      /* could not connect */
-    CONN_CLOSED_HANDSHAKE, /* protocol mismatch, wrong size, bad key ... */
-    CONN_CLOSED_DEADLINE,  /* 15 s without establishment */
-    CONN_CLOSED_PROTOCOL,  /* oversized block, AEAD failure, short message */
-    CONN_CLOSED_LINK,      /* reset, keep-alive failure */
-    CONN_CLOSED_STALLED,   /* 30 s without the peer taking a byte */
-    CONN_CLOSED_DUPLICATE, /* lost the duplicate rule */
-    CONN_CLOSED_SELF,      /* it was us */
+    CONN_CLOSED_LOCALLY,         /* the application asked */
+    CONN_CLOSED_BY_PEER,         /* end of stream */
+    CONN_CLOSED_DIAL,            /* could not connect */
+    CONN_CLOSED_HANDSHAKE,       /* protocol mismatch, wrong size, bad key ... */
+    CONN_CLOSED_DEADLINE,        /* 15 s without establishment */
+    CONN_CLOSED_PROTOCOL,        /* oversized block, AEAD failure, short message */
+    CONN_CLOSED_LINK,            /* reset, keep-alive failure */
+    CONN_CLOSED_STALLED,         /* 30 s without the peer taking a byte */
+    CONN_CLOSED_DUPLICATE,       /* lost the duplicate rule */
+    CONN_CLOSED_SELF,            /* it was us */
     CONN_CLOSED_UNEXPECTED_PEER, /* somebody else than the dial was meant for */
-    CONN_CLOSED_LIMIT,     /* admission */
+    CONN_CLOSED_LIMIT,           /* admission */
     CONN_CLOSED_STOPPING,
     CONN_CLOSED_MEMORY,
     CONN_CLOSE_REASON_COUNT,
@@ -57,7 +57,8 @@ struct conn_callbacks {
     void (*on_established)(void *arg, struct conn *conn);
     /* A view valid until it returns. The receiver may call anything, conn_close() included. */
     void (*on_message)(void *arg, struct conn *conn, const struct message *message);
-    void (*on_drained)(void *arg, struct conn *conn); /* fell below CONN_LOW_MARK after exceeding HIGH */
+    void (*on_drained)(void *arg,
+                       struct conn *conn); /* fell below CONN_LOW_MARK after exceeding HIGH */
     void (*on_closed)(void *arg, struct conn *conn, enum conn_close_reason reason);
 };
 
@@ -69,10 +70,11 @@ int conn_new(const struct conn_context *context, struct link *link,
 void conn_close(struct conn *conn, enum conn_close_reason reason, bool graceful);
 
 bool conn_is_established(const struct conn *conn);
-const struct peer_id *conn_peer_id(const struct conn *conn);    /* valid once established */
-const uint8_t *conn_public_key(const struct conn *conn);        /* NULL in plaintext mode */
+const struct peer_id *conn_peer_id(const struct conn *conn); /* valid once established */
+const uint8_t *conn_public_key(const struct conn *conn);     /* NULL in plaintext mode */
 const struct link *conn_link(const struct conn *conn);
 int64_t conn_established_ms(const struct conn *conn);
+int conn_error(const struct conn *conn); /* negative errno behind the end of the link, or 0 */
 
 /* Queues one message. 0; -EMSGSIZE over WIRE_MAX_PAYLOAD; -ENOBUFS when the queue limit is reached
  * (nothing queued); -ENOTCONN; -ENOMEM. Afterwards conn_is_congested() says whether to wait for

@@ -20,7 +20,8 @@ struct peer;
 
 enum peer_event {
     PEER_UP,       /* 0 -> 1 connections */
-    PEER_REPLACED, /* another connection took over: re-send state as for a new peer (wire-core 17.9) */
+    PEER_REPLACED, /* another connection took over: re-send state as for a new peer (wire-core 17.9)
+                    */
     PEER_UPDATED,  /* identify changed what we know */
     PEER_DOWN,     /* 1 -> 0; the peer's facts are still readable */
 };
@@ -77,7 +78,7 @@ const struct peer_id *peer_id_of(const struct peer *peer);
 const uint8_t *peer_public_key(const struct peer *peer); /* NULL in plaintext mode */
 const struct endpoint *peer_endpoint(const struct peer *peer);
 bool peer_is_outgoing(const struct peer *peer);
-uint8_t peer_transport(const struct peer *peer); /* WIRE_TRANSPORT_TCP or _UDP */
+uint8_t peer_transport(const struct peer *peer);  /* WIRE_TRANSPORT_TCP or _UDP */
 uint8_t peer_transports(const struct peer *peer); /* advertised, WIRE_TRANSPORT_*; 0 unknown */
 size_t peer_addresses(const struct peer *peer, const struct endpoint **ret_addresses);
 int64_t peer_connected_ms(const struct peer *peer); /* loop time */

@@ -1,0 +1,52 @@
+/* What conn.c and conn_handshake.c share of a connection; nobody else includes this.
+ *
+ * The handshake reads and writes whole blocks and knows nothing of the link; conn.c moves bytes
+ * and knows nothing of keys. Easy to break: conn->noise exists only between the first handshake
+ * block and establishment, so that a silent stranger costs one small struct. */
+#ifndef RATSD_PEER_CONN_PRIVATE_H
+#define RATSD_PEER_CONN_PRIVATE_H
+
+#include "crypto/noise.h"
+#include "peer/conn.h"
+#include "util/buf.h"
+#include "util/intake.h"
+
+enum conn_state { CONN_CONNECTING, CONN_HANDSHAKING, CONN_ESTABLISHED, CONN_CLOSED };
+
+struct conn {
+    const struct conn_context *context;
+    struct link *link;
+    struct conn_callbacks callbacks;
+    void *arg;
+    enum conn_state state;
+    unsigned holds;
+    bool blocked;      /* the link took less than it was given: on_writable follows */
+    bool congested;    /* rose above CONN_HIGH_MARK and has not fallen below CONN_LOW_MARK */
+    bool has_leftover; /* blocks may wait in the intake that no event will announce */
+    bool broken;       /* a cipher failed while sending: close at the next flush */
+    int error;
+    struct noise *noise;
+    struct aead send;
+    struct aead receive;
+    struct intake in;
+    struct buf out;
+    size_t burst;       /* bytes that left in the last write: how much the next turn may need */
+    struct timer timer; /* the deadline, then the stall timer; idle connections run none */
+    struct deferred flush;
+    struct deferred resume;
+    int64_t established_ms;
+    uint8_t public_key[X25519_SIZE];
+    struct peer_id peer_id;
+};
+
+/* Our first block, if we begin. 0, or a negative errno: close. */
+int conn_handshake_begin(struct conn *conn);
+/* Handles one handshake block. 1: the peer is known and the ciphers are ready; 0: more to come;
+ * negative errno: close. */
+int conn_handshake_block(struct conn *conn, struct bytes block);
+void conn_handshake_fini(struct conn *conn);
+
+/* Queues one handshake block. 0 or -ENOMEM. */
+int conn_queue_block(struct conn *conn, struct bytes body);
+
+#endif
