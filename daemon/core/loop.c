@@ -167,8 +167,9 @@ int loop_run(struct loop *loop)
         if (result != 0) {
             break;
         }
-        if (event_base_loop(loop->base,
-                            busy ? EVLOOP_NONBLOCK : EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
+        /* ONCE in both cases: NONBLOCK alone would go on for as long as anything is ready. */
+        int flags = EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : EVLOOP_NO_EXIT_ON_EMPTY);
+        if (event_base_loop(loop->base, flags) < 0) {
             result = errno != 0 ? -errno : -EIO;
         }
         wake_up(loop);

@@ -144,6 +144,7 @@ bool virtual_signal(struct loop *loop, int signal_number)
     if (loop->signals[signal_number].on_signal == NULL) {
         return false;
     }
+    loop->in_turn = true;
     loop->signals[signal_number].on_signal(loop->signals[signal_number].arg, signal_number);
     run_turn(loop);
     return true;
