@@ -1,0 +1,968 @@
+/**
+ * librats: programs on one machine share one peer of a librats network.
+ *
+ * The daemon ratsd owns the network: one identity, one listen port, one set of encrypted links.
+ * A program attaches to it with rats_create() and gets a session. The session has callbacks, named
+ * channels and a started flag of its own; peers, identity and settings of the network belong to the
+ * instance, that is to the daemon and everybody attached to it.
+ *
+ *     rats_client_t client = rats_create(0);
+ *     rats_set_string_callback(client, on_string, NULL);
+ *     rats_start(client);
+ *     rats_connect(client, "example.org", 8080);
+ *     rats_broadcast_string(client, "hello");
+ *     ...
+ *     rats_destroy(client);
+ *
+ * THREADS. Every function may be called from any thread, also at the same time on one handle, and
+ * from inside any callback (rats_stop() and rats_destroy() included). A handle has two threads of
+ * its own: one reads the socket, one (the dispatcher) runs callbacks. Callbacks of one handle never
+ * overlap and come in the order of the events. They run only between rats_start() and rats_stop()
+ * (the event callback excepted). Both threads block all signals. A handle must not be used after
+ * fork() in the child: calls there return RATS_ERROR_NOT_RUNNING, 0 or NULL; rats_destroy() only
+ * closes the descriptor.
+ *
+ * RESULTS come in four families, which are those of librats 0.3: rats_error_t functions,
+ * rats_start() and rats_send_string() return 0 or a negative code; rats_connect() returns 1 or 0;
+ * broadcasts return the number of peers; functions that return pointers return NULL on failure.
+ * rats_last_error() and rats_last_error_message() say more, for the calling thread. Functions that
+ * existed in librats 0.3 return only codes from RATS_SUCCESS down to RATS_ERROR_JSON_PARSE; those
+ * below only come from newer functions and from rats_last_error().
+ *
+ * NULL HANDLES give RATS_ERROR_INVALID_HANDLE from functions that take nothing else or only
+ * integers, and from rats_send_string(); RATS_ERROR_INVALID_PARAMETER from functions that also take
+ * a pointer; 0 or NULL from getters; nothing from functions without a result. A NULL pointer where
+ * one is required gives RATS_ERROR_INVALID_PARAMETER, 0 or NULL. Arguments are checked before the
+ * state.
+ *
+ * TEXT is UTF-8 and ends with NUL. What a peer sent is passed on byte for byte and may be anything.
+ * Peer ids are 64 hexadecimal digits, lower case when returned, either case when given; treat them
+ * as opaque. Any other text is the id of a peer that is not connected.
+ *
+ * MEMORY. Every char * that is returned comes from malloc() and is released with rats_string_free()
+ * or free(); every char ** with rats_free_array(). Pointers given to a callback are valid until it
+ * returns.
+ */
+#ifndef LIBRATS_H
+#define LIBRATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RATS_API __attribute__((visibility("default")))
+
+/** One session at one ratsd. */
+typedef void *rats_client_t;
+
+/** Results of functions; rats_error_string() gives a sentence for each. */
+typedef enum {
+    RATS_SUCCESS = 0,
+    RATS_ERROR_INVALID_HANDLE = -1,    /**< the handle is NULL */
+    RATS_ERROR_INVALID_PARAMETER = -2, /**< an argument is NULL, malformed or out of range */
+    RATS_ERROR_NOT_RUNNING = -3,       /**< the session is not started, or the daemon is gone */
+    RATS_ERROR_OPERATION_FAILED = -4,  /**< it failed; rats_last_error_message() says why */
+    RATS_ERROR_PEER_NOT_FOUND = -5,    /**< no peer with that id is connected */
+    RATS_ERROR_MEMORY_ALLOCATION = -6, /**< out of memory */
+    RATS_ERROR_JSON_PARSE = -7,        /**< the text is not JSON */
+    RATS_ERROR_NOT_PERMITTED = -8,     /**< needs control permission at the daemon */
+    RATS_ERROR_NOT_SUPPORTED = -9,     /**< the instance, the peer or the daemon's version cannot */
+    RATS_ERROR_TIMEOUT = -10,          /**< did not happen in the time allowed */
+    RATS_ERROR_NO_DAEMON = -11,        /**< no daemon listens where it was looked for */
+    RATS_ERROR_TOO_LARGE = -12,        /**< larger than the protocol allows */
+    RATS_ERROR_BUSY = -13,             /**< held by somebody else, or a limit is reached */
+    RATS_ERROR_NOT_FOUND = -14         /**< what was named does not exist */
+} rats_error_t;
+
+/** How rats_connect_with_strategy() goes about it. */
+typedef enum {
+    RATS_STRATEGY_DIRECT_ONLY = 0,
+    RATS_STRATEGY_STUN_ASSISTED = 1,
+    RATS_STRATEGY_ICE_FULL = 2,
+    RATS_STRATEGY_TURN_RELAY = 3,
+    RATS_STRATEGY_AUTO_ADAPTIVE = 4
+} rats_connection_strategy_t;
+
+/** Largest message, in bytes. */
+#define RATS_MAX_PAYLOAD ((size_t)64 * 1024 * 1024 - 20)
+
+/** Values of rats_options_t.dispatch. */
+#define RATS_DISPATCH_CALLBACKS 0
+#define RATS_DISPATCH_BATCHES   1
+
+/**
+ * What rats_create_with() may be told. Set struct_size to sizeof(rats_options_t) and all else to
+ * zero (security to -1), then what differs. Pointers are copied by the call and may be NULL.
+ * data_dir, protocol, bind_address, security and transports describe an instance; they take effect
+ * only where the call starts one, which this version never does.
+ */
+typedef struct {
+    size_t struct_size;       /**< sizeof(rats_options_t) */
+    int listen_port;          /**< as the argument of rats_create() */
+    const char *socket_path;  /**< this socket and no other; NULL = search as rats_create() does */
+    const char *name;         /**< shown by ratsctl clients; NULL = name of the program */
+    const char *data_dir;     /**< state directory of a new instance */
+    const char *protocol;     /**< protocol string of a new instance, "name/version" */
+    const char *bind_address; /**< address a new instance listens on */
+    int security;             /**< of a new instance: -1 as is, 0 plaintext, 1 Noise */
+    unsigned transports;      /**< of a new instance: mask, 0 = all */
+    int instance;   /**< 0 or 1: a shared instance; 2 (private): RATS_ERROR_NOT_SUPPORTED */
+    int timeout_ms; /**< for attaching, milliseconds; <= 0 = 5000 */
+    int dispatch;   /**< RATS_DISPATCH_CALLBACKS or RATS_DISPATCH_BATCHES */
+    const char
+        *slow; /**< when this program does not read: "stall", "drop", "close"; NULL = stall */
+} rats_options_t;
+
+/* Callbacks. All run on the dispatcher thread of their handle; all pointers are valid until the
+ * callback returns; user_data is what was given with the callback. */
+
+/** A peer is usable. On rats_start() and after reattaching also once for every peer present. */
+typedef void (*rats_connection_cb)(void *user_data, const char *peer_id);
+/** A peer is gone. Exactly once for each connection callback. */
+typedef void (*rats_disconnect_cb)(void *user_data, const char *peer_id);
+/** A string arrived; also an empty one. Cut at the first NUL byte, if it has one. */
+typedef void (*rats_string_cb)(void *user_data, const char *peer_id, const char *message);
+/** Bytes arrived. data is never NULL. */
+typedef void (*rats_binary_cb)(void *user_data, const char *peer_id, const void *data, size_t size);
+/** JSON arrived and is well-formed; the text is as the peer wrote it. */
+typedef void (*rats_json_cb)(void *user_data, const char *peer_id, const char *json_str);
+/** A message of a named channel arrived. data is never NULL; size may be 0. */
+typedef void (*rats_channel_cb)(void *user_data, const char *peer_id, const char *channel,
+                                const void *data, size_t size);
+/** The daemon went away (attached 0) or was found again (attached 1). */
+typedef void (*rats_daemon_cb)(void *user_data, int attached);
+/** That many messages for this session were dropped because it did not keep up. */
+typedef void (*rats_overflow_cb)(void *user_data, uint64_t lost);
+/** Any event of rats-ipc(7): its name, its fields as a JSON object, its sequence number (0: made by
+ *  the library). */
+typedef void (*rats_event_cb)(void *user_data, const char *event, const char *json,
+                              uint64_t sequence);
+
+/* ------------------------------------------------------------------ memory and version ---------
+ */
+
+/**
+ * Release a string that a function of this library returned.
+ *
+ * @param string  from this library, or NULL; taken. The library's own constants are left alone
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_string_free(const char *string);
+
+/**
+ * Release an array of strings that a function of this library returned, with its elements.
+ *
+ * @param array  from this library, or NULL; taken
+ * @param count  number of elements, as returned with it
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_free_array(char **array, int count);
+
+/**
+ * Version of this library as text: four numbers, "1.0.0.0".
+ *
+ * @return constant text; not to be released (rats_string_free() ignores it)
+ * The daemon's version is in rats_get_instance_json().
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API const char *rats_get_version_string(void);
+
+/**
+ * Version of this library as numbers.
+ *
+ * @param major, minor, patch, build  written; each may be NULL
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_get_version(int *major, int *minor, int *patch, int *build);
+
+/**
+ * The source revision this library was built from, else its release version.
+ *
+ * @return constant text; not to be released (rats_string_free() ignores it)
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API const char *rats_get_git_describe(void);
+
+/**
+ * Version of this library as one number: major << 16 | minor << 8 | patch.
+ *
+ * @return never 0
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API uint32_t rats_get_abi(void);
+
+/* ------------------------------------------------------------------ life of a session ----------
+ */
+
+/**
+ * Attach to a ratsd.
+ *
+ * With RATS_SOCKET=path in the environment: to the daemon at that socket, whatever the port.
+ * Otherwise to the default instance: default.sock in $XDG_RUNTIME_DIR/ratsd (without that variable
+ * in /tmp/ratsd-UID), then in /run/ratsd. Directories that belong neither to root nor to the caller
+ * are passed over. No daemon is ever started.
+ *
+ * @param listen_port  0: any. 1 to 65535: only an instance that listens on this port will do.
+ *                     Otherwise an unattached handle is returned whose rats_start() fails
+ * @return a handle, released with rats_destroy(); NULL on failure, with rats_last_error(NULL):
+ *         RATS_ERROR_NO_DAEMON (nobody listens, not on that port, or the socket may not be opened;
+ *         the message names the sockets tried and says what to do), RATS_ERROR_NOT_SUPPORTED (no
+ *         common protocol version; the message says which side is older), RATS_ERROR_TIMEOUT,
+ *         RATS_ERROR_MEMORY_ALLOCATION
+ * Blocks 5 s at most. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API rats_client_t rats_create(int listen_port);
+
+/**
+ * Attach to the ratsd at one socket.
+ *
+ * @param socket_path  path of the socket; copied
+ * @return as rats_create(); also NULL with RATS_ERROR_INVALID_PARAMETER if socket_path is NULL,
+ *         empty or longer than a socket's address may be, and with RATS_ERROR_NOT_PERMITTED if the
+ *         caller may not open it (the message names the group to join)
+ * Blocks 5 s at most. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API rats_client_t rats_create_at(const char *socket_path);
+
+/**
+ * Attach to a ratsd with options.
+ *
+ * @param options  see rats_options_t; copied
+ * @return as rats_create_at() if socket_path is set, else as rats_create(); NULL with
+ *         RATS_ERROR_INVALID_PARAMETER if options or a value in it is not understood
+ * Blocks options->timeout_ms at most. Thread-safe; may be called from a callback. IPC: hello.
+ * Since 1.0.
+ */
+RATS_API rats_client_t rats_create_with(const rats_options_t *options);
+
+/**
+ * End the session and release the handle.
+ *
+ * Does what rats_stop() does, waits at most 2 s until everything accepted is with the daemon, then
+ * detaches. The instance and its peers are untouched. Inside a callback of this handle it returns
+ * at once; that callback is the last, and memory is released after it returns.
+ *
+ * @param client  handle, or NULL; taken
+ * Thread-safe against callbacks; no other thread may use the handle any more. IPC: none. Since 1.0.
+ */
+RATS_API void rats_destroy(rats_client_t client);
+
+/**
+ * Start the session: sending works and callbacks run from now on.
+ *
+ * The connection callback runs first, for every peer present.
+ *
+ * @param client  handle; borrowed
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if started already or not attached because of
+ *         its port; RATS_ERROR_NOT_RUNNING if the daemon is gone; RATS_ERROR_INVALID_HANDLE
+ * One round trip. Thread-safe; may be called from a callback. IPC: session.start. Since 1.0.
+ */
+RATS_API int rats_start(rats_client_t client);
+
+/**
+ * Stop the session: nothing is delivered any more. Peers and other programs notice nothing, and no
+ * disconnect callbacks run. Callbacks and channels stay registered; rats_start() may follow.
+ *
+ * Waits at most 2 s until everything accepted is with the daemon. When it returns, no callback of
+ * this handle is running and none will until the next rats_start(); called inside a callback, that
+ * callback is the last.
+ *
+ * @param client  handle, or NULL; borrowed
+ * Thread-safe; may be called from a callback. IPC: session.stop. Since 1.0.
+ */
+RATS_API void rats_stop(rats_client_t client);
+
+/**
+ * Whether the handle has its daemon. While it has not, the library looks for it again on its own.
+ *
+ * @param client  handle; borrowed
+ * @return 1 or 0
+ * No round trip. Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_is_attached(rats_client_t client);
+
+/**
+ * Path of the socket the handle is attached to, or was last.
+ *
+ * @param client  handle; borrowed
+ * @return text to be released with rats_string_free(); NULL if it never was attached
+ * No round trip. Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API char *rats_get_socket_path(rats_client_t client);
+
+/**
+ * What the instance is and how it is doing.
+ *
+ * @param client  handle; borrowed
+ * @return a JSON object to be released with rats_string_free(): name, version, pid, socket, shared,
+ *         peer_id, public_key, protocol, security, listen_port, transports, peers, sessions,
+ *         max_peers, uptime_seconds, counters, and with control permission data_directory. NULL
+ *         while the daemon is gone (RATS_ERROR_NOT_RUNNING)
+ * One round trip. Thread-safe; may be called from a callback. IPC: instance.get. Since 1.0.
+ */
+RATS_API char *rats_get_instance_json(rats_client_t client);
+
+/**
+ * Port the instance listens on.
+ *
+ * @param client  handle; borrowed
+ * @return 1 to 65535; 0 if it does not listen; for a handle that never was attached, the port it
+ *         was created with
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello, instance.changed.
+ * Since 1.0.
+ */
+RATS_API int rats_get_listen_port(rats_client_t client);
+
+/* ------------------------------------------------------------------ errors ---------------------
+ */
+
+/**
+ * How the calling thread's last call into this library ended.
+ *
+ * @param client  any handle, or NULL: the answer is the thread's, whatever the handle
+ * @return RATS_SUCCESS or one of all codes of rats_error_t, also where the function itself may only
+ *         return the older ones. rats_string_free(), rats_free_array(), the version functions and
+ *         the error functions themselves do not count as calls
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_last_error(rats_client_t client);
+
+/**
+ * One sentence about the error that rats_last_error() tells, with the cause and if possible a
+ * remedy.
+ *
+ * @param client  any handle, or NULL
+ * @return text, "" after success; valid until the thread's next call; not to be released
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API const char *rats_last_error_message(rats_client_t client);
+
+/**
+ * One sentence for a code.
+ *
+ * @param code  value of rats_error_t
+ * @return constant text, also for numbers that are none
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API const char *rats_error_string(int code);
+
+/* ------------------------------------------------------------------ peers ----------------------
+ */
+
+/**
+ * Connect to a peer: dial an address and wait until the peer behind it is usable.
+ *
+ * @param client  started handle; borrowed
+ * @param host    name or address, at most 255 bytes; copied. Names are resolved by the daemon
+ * @param port    1 to 65535
+ * @return 1 once there is a usable link, also if there was one before; 0 on failure, with
+ *         rats_last_error(): RATS_ERROR_INVALID_PARAMETER, RATS_ERROR_NOT_RUNNING,
+ *         RATS_ERROR_TIMEOUT, RATS_ERROR_OPERATION_FAILED (refused, unreachable, or our own
+ * address) Blocks 15 s at most. Thread-safe; may be called from a callback. IPC: peer.connect.
+ * Since 1.0.
+ */
+RATS_API int rats_connect(rats_client_t client, const char *host, int port);
+
+/**
+ * Connect to a peer in a chosen way.
+ *
+ * @param client    started handle; borrowed
+ * @param host      name or address, at most 255 bytes; copied
+ * @param port      1 to 65535
+ * @param strategy  RATS_STRATEGY_TURN_RELAY fails with RATS_ERROR_OPERATION_FAILED (last error
+ *                  RATS_ERROR_NOT_SUPPORTED): this network has no relays. All others dial the
+ * address
+ * @return RATS_SUCCESS once there is a usable link, also if there was one before;
+ *         RATS_ERROR_NOT_RUNNING; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_OPERATION_FAILED
+ * Blocks 15 s at most. Thread-safe; may be called from a callback. IPC: peer.connect. Since 1.0.
+ */
+RATS_API rats_error_t rats_connect_with_strategy(rats_client_t client, const char *host, int port,
+                                                 rats_connection_strategy_t strategy);
+
+/**
+ * Close the link to a peer, for every program of this instance. It is not dialed again for 60 s
+ * unless asked to.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return RATS_SUCCESS, also if it was not connected; RATS_ERROR_OPERATION_FAILED without control
+ *         permission (last error RATS_ERROR_NOT_PERMITTED); RATS_ERROR_NOT_RUNNING if the daemon is
+ *         gone; RATS_ERROR_INVALID_PARAMETER
+ * One round trip. Thread-safe; may be called from a callback. IPC: peer.disconnect. Since 1.0.
+ */
+RATS_API rats_error_t rats_disconnect_peer_by_id(rats_client_t client, const char *peer_id);
+
+/**
+ * Number of connected peers.
+ *
+ * @param client  handle; borrowed
+ * @return 0 or more
+ * No round trip. Thread-safe; may be called from a callback. IPC: peer.connected. Since 1.0.
+ */
+RATS_API int rats_get_peer_count(rats_client_t client);
+
+/**
+ * Ids of the connected peers.
+ *
+ * @param client     handle; borrowed
+ * @param ret_count  number of ids; 0 if there are none or on failure
+ * @return array to be released with rats_free_array(); NULL if there are none or on failure
+ * No round trip. Thread-safe; may be called from a callback. IPC: peer.connected. Since 1.0.
+ */
+RATS_API char **rats_get_peer_ids(rats_client_t client, int *ret_count);
+
+/**
+ * The same as rats_get_peer_ids(): only peers past the handshake are ever shown.
+ *
+ * @param client     handle; borrowed
+ * @param ret_count  number of ids; 0 if there are none or on failure
+ * @return array to be released with rats_free_array(); NULL if there are none or on failure
+ * No round trip. Thread-safe; may be called from a callback. IPC: peer.connected. Since 1.0.
+ */
+RATS_API char **rats_get_validated_peer_ids(rats_client_t client, int *ret_count);
+
+/**
+ * What is known of one connected peer.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return a JSON object to be released with rats_string_free(): peer_id, ip, port, is_outgoing,
+ *         handshake_completed, version, encryption_enabled, transport, transports, addresses,
+ *         rtt_ms (or null), connected_seconds, agent (or null), public_key. NULL if it is not
+ *         connected (RATS_ERROR_PEER_NOT_FOUND)
+ * No round trip. Thread-safe; may be called from a callback. IPC: peer.connected, peer.updated.
+ * Since 1.0.
+ */
+RATS_API char *rats_get_peer_info_json(rats_client_t client, const char *peer_id);
+
+/**
+ * Our own peer id: that of the instance, also before rats_start().
+ *
+ * @param client  handle; borrowed
+ * @return text to be released with rats_string_free(); NULL if the handle never was attached
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API char *rats_get_our_peer_id(rats_client_t client);
+
+/**
+ * Public key of the instance, whose hash is its peer id.
+ *
+ * @param client  handle; borrowed
+ * @return 64 hexadecimal digits to be released with rats_string_free(); NULL if the handle never
+ * was attached No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API char *rats_get_public_key(rats_client_t client);
+
+/**
+ * An overview of the session and its instance.
+ *
+ * @param client  handle; borrowed
+ * @return a JSON object to be released with rats_string_free(): total_peers, validated_peers,
+ *         max_peers, running, listen_port, our_peer_id, encryption_enabled, public_ip ("" unknown),
+ *         dht_running, mdns_running, peers (array of what rats_get_peer_info_json() gives),
+ * instance (what rats_get_instance_json() gives; null while the daemon is gone) One round trip.
+ * Thread-safe; may be called from a callback. IPC: instance.get. Since 1.0.
+ */
+RATS_API char *rats_get_connection_statistics_json(rats_client_t client);
+
+/**
+ * Ask for room for that many peers. The instance's limit is the largest of what its configuration
+ * and its sessions ask for, up to the configured maximum: a session can raise it, never lower it.
+ *
+ * @param client     handle; borrowed
+ * @param max_peers  1 to 1000000
+ * @return RATS_SUCCESS; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING if the daemon is gone;
+ *         RATS_ERROR_INVALID_HANDLE
+ * One round trip. Thread-safe; may be called from a callback. IPC: session.demand_peers. Since 1.0.
+ */
+RATS_API rats_error_t rats_set_max_peers(rats_client_t client, int max_peers);
+
+/**
+ * What this session asked for with rats_set_max_peers(), else the instance's limit.
+ *
+ * @param client  handle; borrowed
+ * @return peers; 0 = no limit
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello, instance.changed.
+ * Since 1.0.
+ */
+RATS_API int rats_get_max_peers(rats_client_t client);
+
+/**
+ * Whether as many peers are connected as rats_get_max_peers() says.
+ *
+ * @param client  handle; borrowed
+ * @return 1 or 0; 0 if there is no limit
+ * No round trip. Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_is_peer_limit_reached(rats_client_t client);
+
+/* ------------------------------------------------------------------ messages -------------------
+ */
+
+/**
+ * Send a string to one connected peer (channel rats.string).
+ *
+ * @param client   started handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @param message  text, may be empty, at most RATS_MAX_PAYLOAD bytes; borrowed until return
+ * @return RATS_SUCCESS once the daemon has it in its queue (not: received);
+ * RATS_ERROR_PEER_NOT_FOUND; RATS_ERROR_NOT_RUNNING; RATS_ERROR_INVALID_PARAMETER if NULL or too
+ * large; RATS_ERROR_OPERATION_FAILED if the daemon took nothing for 10 s; RATS_ERROR_INVALID_HANDLE
+ * No round trip; blocks 10 s at most while the way to the peer is congested. Thread-safe; may be
+ * called from a callback. IPC: MESSAGE frame. Since 1.0.
+ */
+RATS_API int rats_send_string(rats_client_t client, const char *peer_id, const char *message);
+
+/**
+ * Send a string to every connected peer (channel rats.string).
+ *
+ * @param client   started handle; borrowed
+ * @param message  text, may be empty, at most RATS_MAX_PAYLOAD bytes; borrowed until return
+ * @return number of peers it goes to; 0 also on failure
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API int rats_broadcast_string(rats_client_t client, const char *message);
+
+/**
+ * Send bytes to one connected peer (channel rats.binary).
+ *
+ * @param client   started handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @param data     payload; borrowed until return
+ * @param size     bytes in data, 1 to RATS_MAX_PAYLOAD
+ * @return as rats_send_string(), but RATS_ERROR_INVALID_PARAMETER for a NULL handle and for size 0
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_send_binary(rats_client_t client, const char *peer_id, const void *data,
+                                       size_t size);
+
+/**
+ * Send bytes to every connected peer (channel rats.binary).
+ *
+ * @param client  started handle; borrowed
+ * @param data    payload; borrowed until return
+ * @param size    bytes in data, 1 to RATS_MAX_PAYLOAD
+ * @return number of peers it goes to; 0 also on failure
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API int rats_broadcast_binary(rats_client_t client, const void *data, size_t size);
+
+/**
+ * Send JSON to one connected peer (channel rats.json). The text is checked and sent as it is.
+ *
+ * @param client   started handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @param json     one JSON value of any kind, at most RATS_MAX_PAYLOAD bytes and 2048 levels deep;
+ *                 borrowed until return
+ * @return as rats_send_binary(); RATS_ERROR_JSON_PARSE if the text is not JSON
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_send_json(rats_client_t client, const char *peer_id, const char *json);
+
+/**
+ * Send JSON to every connected peer (channel rats.json). The text is checked and sent as it is.
+ *
+ * @param client  started handle; borrowed
+ * @param json    one JSON value of any kind; borrowed until return
+ * @return number of peers it goes to; 0 also on failure
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API int rats_broadcast_json(rats_client_t client, const char *json);
+
+/**
+ * Send bytes to one connected peer on a named channel.
+ *
+ * @param client   started handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @param channel  name of the channel, at most 255 bytes; copied
+ * @param data     payload; borrowed until return; may be NULL if size is 0
+ * @param size     bytes in data, at most RATS_MAX_PAYLOAD
+ * @return RATS_SUCCESS once the daemon has it in its queue (not: received);
+ * RATS_ERROR_PEER_NOT_FOUND; RATS_ERROR_NOT_RUNNING; RATS_ERROR_INVALID_PARAMETER;
+ * RATS_ERROR_TOO_LARGE; RATS_ERROR_NOT_PERMITTED for the reserved channel ratsd.ctl;
+ * RATS_ERROR_OPERATION_FAILED if the daemon took nothing for 10 s No round trip; blocks 10 s at
+ * most. Thread-safe; may be called from a callback. IPC: MESSAGE frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_channel_send(rats_client_t client, const char *peer_id,
+                                        const char *channel, const void *data, size_t size);
+
+/**
+ * Send bytes to every connected peer on a named channel.
+ *
+ * @param client   started handle; borrowed
+ * @param channel  name of the channel, at most 255 bytes; copied
+ * @param data     payload; borrowed until return; may be NULL if size is 0
+ * @param size     bytes in data, at most RATS_MAX_PAYLOAD
+ * @return number of peers it goes to, 0 or more; a negative code as rats_channel_send()
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API int rats_channel_broadcast(rats_client_t client, const char *channel, const void *data,
+                                    size_t size);
+
+/**
+ * Receive the messages of a named channel. One callback for each channel and session; a second call
+ * replaces it. The channels rats.string, rats.binary and rats.json are allowed; the string, binary
+ * or JSON callback then runs as well, before this one.
+ *
+ * @param client     handle; borrowed
+ * @param channel    name of the channel, at most 255 bytes; copied
+ * @param callback   runs on the dispatcher thread; NULL only with RATS_DISPATCH_BATCHES
+ * @param user_data  passed to the callback; borrowed until rats_channel_off() or rats_destroy()
+ * @return RATS_SUCCESS once the daemon delivers it; RATS_ERROR_BUSY if the instance has a channel
+ * of another name with the same number; RATS_ERROR_NOT_PERMITTED for ratsd.ctl;
+ *         RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_MEMORY_ALLOCATION. While the daemon is gone the
+ *         channel is noted and registered when it is back
+ * One round trip. Thread-safe; may be called from a callback. IPC: channel.on. Since 1.0.
+ */
+RATS_API rats_error_t rats_channel_on(rats_client_t client, const char *channel,
+                                      rats_channel_cb callback, void *user_data);
+
+/**
+ * No longer receive the messages of a named channel. When it returns on another thread than the
+ * dispatcher's, the callback is not running and will not run again.
+ *
+ * @param client   handle; borrowed
+ * @param channel  name of the channel; copied
+ * @return RATS_SUCCESS; RATS_ERROR_NOT_FOUND if it was not registered; RATS_ERROR_INVALID_PARAMETER
+ * One round trip. Thread-safe; may be called from a callback. IPC: channel.off. Since 1.0.
+ */
+RATS_API rats_error_t rats_channel_off(rats_client_t client, const char *channel);
+
+/**
+ * Number of a named channel on the wire.
+ *
+ * @param channel  name of the channel; NULL counts as ""
+ * @return 0 to 65535
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API unsigned rats_channel_id(const char *channel);
+
+/* ------------------------------------------------------------------ callbacks ------------------
+ */
+
+/**
+ * Set what runs when a peer is usable.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: peer.connected. Since 1.0.
+ */
+RATS_API void rats_set_connection_callback(rats_client_t client, rats_connection_cb callback,
+                                           void *user_data);
+
+/**
+ * Set what runs when a peer is gone.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: peer.disconnected. Since 1.0.
+ */
+RATS_API void rats_set_disconnect_callback(rats_client_t client, rats_disconnect_cb callback,
+                                           void *user_data);
+
+/**
+ * Set what runs when a string arrives (channel rats.string).
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it and, unless rats_channel_on()
+ * asked for the channel too, ends its delivery
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * One round trip when the daemon must be told; rats_last_error() says if it refused. A replaced
+ * callback may still be running when this returns. Thread-safe; may be called from a callback.
+ * IPC: channel.on, channel.off. Since 1.0.
+ */
+RATS_API void rats_set_string_callback(rats_client_t client, rats_string_cb callback,
+                                       void *user_data);
+
+/**
+ * Set what runs when bytes arrive (channel rats.binary).
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it and, unless rats_channel_on()
+ * asked for the channel too, ends its delivery
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * One round trip when the daemon must be told; rats_last_error() says if it refused. A replaced
+ * callback may still be running when this returns. Thread-safe; may be called from a callback.
+ * IPC: channel.on, channel.off. Since 1.0.
+ */
+RATS_API void rats_set_binary_callback(rats_client_t client, rats_binary_cb callback,
+                                       void *user_data);
+
+/**
+ * Set what runs when JSON arrives (channel rats.json). Text that is not JSON is logged and dropped.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it and, unless rats_channel_on()
+ * asked for the channel too, ends its delivery
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * One round trip when the daemon must be told; rats_last_error() says if it refused. A replaced
+ * callback may still be running when this returns. Thread-safe; may be called from a callback.
+ * IPC: channel.on, channel.off. Since 1.0.
+ */
+RATS_API void rats_set_json_callback(rats_client_t client, rats_json_cb callback, void *user_data);
+
+/**
+ * Set what runs when the daemon goes away or is found again. When it goes away, the disconnect
+ * callback runs first for every peer; when it is back, the connection callback runs afterwards.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_daemon_callback(rats_client_t client, rats_daemon_cb callback,
+                                       void *user_data);
+
+/**
+ * Set what runs when messages for this session were dropped because it did not keep up.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   gets the exact number since it last ran; runs on the dispatcher thread; NULL
+ *                   clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: lost. Since 1.0.
+ */
+RATS_API void rats_set_overflow_callback(rats_client_t client, rats_overflow_cb callback,
+                                         void *user_data);
+
+/**
+ * Set what runs for every event of rats-ipc(7), after the specific callback of that event. Runs
+ * also before rats_start() and after rats_stop(), for tools that watch.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: every event; session.watch asks for more of them. Since 1.0.
+ */
+RATS_API void rats_set_event_callback(rats_client_t client, rats_event_cb callback,
+                                      void *user_data);
+
+/* ------------------------------------------------------------------ batches and calls ----------
+ */
+
+/**
+ * Take what has arrived, instead of having callbacks called. For language bindings and event loops;
+ * only for handles created with RATS_DISPATCH_BATCHES, whose callbacks never run.
+ *
+ * A batch is a run of whole frames of rats-ipc(7), in order: EVENT and MESSAGE frames are what the
+ * callbacks would have seen; frames of any other kind must be skipped. After rats_start() there is
+ * an EVENT peer.connected for each peer present. When the daemon goes away there is an EVENT
+ * peer.disconnected for each peer and an EVENT daemon.detached; when it is back an EVENT
+ * daemon.attached and peer.connected again. Events that the library made have sequence number 0.
+ *
+ * @param client      handle; borrowed
+ * @param timeout_ms  milliseconds to wait for one; 0 = do not wait; negative = for ever
+ * @param ret_size    bytes in the batch; 0 without one
+ * @return the batch, readable until rats_release_batch(); NULL after the timeout
+ *         (RATS_ERROR_TIMEOUT), if rats_stop() or rats_destroy() ended the wait
+ *         (RATS_ERROR_NOT_RUNNING), or for a handle with callbacks (RATS_ERROR_INVALID_PARAMETER)
+ * Any number of batches may be held; they count as unread until released. Thread-safe.
+ * IPC: EVENT and MESSAGE frames. Since 1.0.
+ */
+RATS_API const void *rats_take_batch(rats_client_t client, int timeout_ms, size_t *ret_size);
+
+/**
+ * Give back a batch.
+ *
+ * @param client  the handle it came from; borrowed
+ * @param batch   from rats_take_batch(), or NULL; taken
+ * Thread-safe. IPC: none. Since 1.0.
+ */
+RATS_API void rats_release_batch(rats_client_t client, const void *batch);
+
+/**
+ * A descriptor that is readable while a batch waits, for poll() and the like. Do not read from it,
+ * and do not close it: it belongs to the handle.
+ *
+ * @param client  handle created with RATS_DISPATCH_BATCHES; borrowed
+ * @return descriptor; -1 on failure
+ * Thread-safe. IPC: none. Since 1.0.
+ */
+RATS_API int rats_batch_fd(rats_client_t client);
+
+/**
+ * Call any method of rats-ipc(7).
+ *
+ * @param client       handle; borrowed
+ * @param method       its name; copied
+ * @param params_json  its parameters as a JSON object, at most 64 KiB; NULL = none; copied
+ * @param timeout_ms   milliseconds to wait; negative = for ever. After that the call is cancelled
+ * @param ret_result   may be NULL. Text to be released with rats_string_free(): the result as a
+ * JSON object, or on failure at the daemon {"e":name,"code":n,"text":sentence,"d":{}}. NULL where
+ * no answer came
+ * @return RATS_SUCCESS; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_JSON_PARSE if params_json is no
+ * JSON object; RATS_ERROR_TIMEOUT; RATS_ERROR_NOT_RUNNING if the daemon is or goes away; else the
+ *         code of the daemon's answer
+ * One round trip. Thread-safe; may be called from a callback. IPC: the named method. Since 1.0.
+ */
+RATS_API rats_error_t rats_call(rats_client_t client, const char *method, const char *params_json,
+                                int timeout_ms, char **ret_result);
+
+/* ------------------------------------------------------------------ protocol -------------------
+ */
+
+/**
+ * Name the protocol that peers must share. It is a setting of the instance: asking for what it has
+ * is fine, asking for another fails and changes nothing.
+ *
+ * @param client  handle; borrowed
+ * @param name    not empty; copied. "rats" stands for what the network calls "librats"
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if the instance has another;
+ *         RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING if the handle never was attached
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API rats_error_t rats_set_protocol_name(rats_client_t client, const char *name);
+
+/**
+ * Name the protocol version that peers must share. It is a setting of the instance: asking for what
+ * it has is fine, asking for another fails and changes nothing.
+ *
+ * @param client   handle; borrowed
+ * @param version  without '/'; copied
+ * @return as rats_set_protocol_name()
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API rats_error_t rats_set_protocol_version(rats_client_t client, const char *version);
+
+/**
+ * Name of the instance's protocol; "rats" for the network's "librats".
+ *
+ * @param client  handle; borrowed
+ * @return text to be released with rats_string_free(); NULL if the handle never was attached
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API char *rats_get_protocol_name(rats_client_t client);
+
+/**
+ * Version of the instance's protocol; "" if it has none.
+ *
+ * @param client  handle; borrowed
+ * @return text to be released with rats_string_free(); NULL if the handle never was attached
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API char *rats_get_protocol_version(rats_client_t client);
+
+/* ------------------------------------------------------------------ log of the library ---------
+ */
+/* These settings are the process's: they concern what this library itself has to say, on standard
+ * error and in a file. The daemon's log is elsewhere. The handle is only checked for NULL. */
+
+/**
+ * Switch the log file on or off. Without a path nothing is written; the flag is kept for when one
+ * is set. Off at first.
+ *
+ * @param enabled  0 or not 0
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_logging_enabled(int enabled);
+
+/**
+ * Set how much is logged, on standard error and in the file. WARN at first.
+ *
+ * @param level  "DEBUG", "INFO", "WARN" or "WARNING", "ERROR" in either case; any other text means
+ *               INFO; NULL changes nothing
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_log_level(const char *level);
+
+/**
+ * Set the log file. Missing directories are created; takes effect at once if the file log is on.
+ *
+ * @param client  handle; only checked for NULL
+ * @param path    copied; relative to the working directory; "" = none; NULL changes nothing
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_log_file_path(rats_client_t client, const char *path);
+
+/**
+ * Path of the log file.
+ *
+ * @param client  handle; only checked for NULL
+ * @return text to be released with rats_string_free(), "" if none is set; NULL on failure
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API char *rats_get_log_file_path(rats_client_t client);
+
+/**
+ * Switch colours on standard error on or off; they only show on a terminal. On at first.
+ *
+ * @param client   handle; only checked for NULL
+ * @param enabled  0 or not 0
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_log_colors_enabled(rats_client_t client, int enabled);
+
+/**
+ * Whether colours are on.
+ *
+ * @param client  handle; only checked for NULL
+ * @return 1 or 0
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_is_log_colors_enabled(rats_client_t client);
+
+/**
+ * Switch the time of day on standard error on or off; the file always has it. On at first.
+ *
+ * @param client   handle; only checked for NULL
+ * @param enabled  0 or not 0
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_log_timestamps_enabled(rats_client_t client, int enabled);
+
+/**
+ * Whether the time of day is shown on standard error.
+ *
+ * @param client  handle; only checked for NULL
+ * @return 1 or 0
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_is_log_timestamps_enabled(rats_client_t client);
+
+/**
+ * Set the size at which the log file is put aside as "PATH.1" and begun anew. 10 MiB at first.
+ *
+ * @param client      handle; only checked for NULL
+ * @param size_bytes  bytes; 0 = never
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_log_rotation_size(rats_client_t client, size_t size_bytes);
+
+/**
+ * Set how many old log files are kept, "PATH.1" being the newest. 5 at first.
+ *
+ * @param client  handle; only checked for NULL
+ * @param count   0 to 1000; 0 = the old file is dropped; other values are brought into the range
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_set_log_retention_count(rats_client_t client, int count);
+
+/**
+ * Empty the log file.
+ *
+ * @param client  handle; only checked for NULL
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API void rats_clear_log_file(rats_client_t client);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
