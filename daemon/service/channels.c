@@ -228,6 +228,12 @@ static void channels_on_session_end(void *self, uint64_t session)
     }
 }
 
+static void channels_on_describe_session(void *self, uint64_t session, json_t *row)
+{
+    (void)json_object_set_new(row, "channels",
+                              json_integer((json_int_t)registrations_of(self, session)));
+}
+
 static void channels_close(void *self)
 {
     struct channels *channels = self;
@@ -253,6 +259,7 @@ const struct service channels_service = {
     .open = channels_open,
     .on_message = channels_on_message,
     .on_client_message = channels_on_client_message,
+    .on_describe_session = channels_on_describe_session,
     .on_session_end = channels_on_session_end,
     .close = channels_close,
 };

@@ -231,6 +231,21 @@ void host_hello(struct host *host, json_t *reply)
     }
 }
 
+void host_describe_session(struct host *host, uint64_t session, json_t *row)
+{
+    for (size_t i = 0; i < host->count; i++) {
+        struct running_service *running = &host->services[i];
+        if (running->started && running->service->on_describe_session != NULL) {
+            running->service->on_describe_session(running->self, session, row);
+        }
+    }
+}
+
+size_t host_demand_peers(struct host *host, size_t demand)
+{
+    return mesh_demand_peers(host->mesh, demand);
+}
+
 void host_session_ended(struct host *host, uint64_t session)
 {
     for (size_t i = host->count; i-- > 0;) {

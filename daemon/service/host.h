@@ -55,6 +55,10 @@ bool host_call(struct host *host, enum method_id method, struct request *request
 int host_client_message(struct host *host, const struct client_message *message, size_t *ret_peers,
                         char *error, size_t error_size);
 void host_hello(struct host *host, json_t *reply);
+/* Adds what services hold for a session to its row of session.list. */
+void host_describe_session(struct host *host, uint64_t session, json_t *row);
+/* The largest demand of all sessions (api.md D11); returns the limit in effect. */
+size_t host_demand_peers(struct host *host, size_t demand);
 void host_session_ended(struct host *host, uint64_t session);
 void host_hold_peer(struct host *host, const struct peer_id *peer);
 void host_release_peer(struct host *host, const struct peer_id *peer);

@@ -48,6 +48,8 @@ struct service {
     int (*on_client_message)(void *self, const struct client_message *message, size_t *ret_peers,
                              char *error, size_t error_size);
     void (*on_hello)(void *self, json_t *reply); /* adds this service's facts to hello's reply */
+    /* Adds what this service holds for a session to its row of session.list. */
+    void (*on_describe_session)(void *self, uint64_t session, json_t *row);
     void (*on_network_change)(void *self);
     void (*on_session_end)(void *self, uint64_t session); /* drop what that client owned */
     void (*stop)(void *self);                             /* accept no new work, flush */

@@ -1,0 +1,274 @@
+/* Calls: from a CALL frame through the method table to a handler, and the one answer back. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/session.h"
+#include "proto/json_head.h"
+#include "proto/validate.h"
+#include "service/request.h"
+#include "service/service.h"
+#include "util/alloc.h"
+#include "util/text.h"
+
+#define TEXT_SIZE 512
+
+struct request {
+    struct list node; /* in session.calls while deferred */
+    struct session *session;
+    uint64_t id;
+    enum method_id method;
+    json_t *params;
+    void (*on_cancel)(void *arg);
+    void *arg;
+};
+
+static void request_free(struct request *request)
+{
+    if (list_is_linked(&request->node)) {
+        list_remove(&request->node);
+        request->session->call_count--;
+    }
+    json_decref(request->params);
+    free(request);
+}
+
+const json_t *request_params(const struct request *request)
+{
+    return request->params;
+}
+
+uint64_t request_session(const struct request *request)
+{
+    return request->session->number;
+}
+
+bool request_may_control(const struct request *request)
+{
+    return request->session->credentials.control;
+}
+
+void request_reply(struct request *request, json_t *result)
+{
+    session_send_json(request->session, FRAME_REPLY, request->id,
+                      result == NULL ? json_object() : result);
+    request_free(request);
+}
+
+static void send_fail(struct session *session, uint64_t id, enum proto_error error,
+                      const char *text, json_t *details)
+{
+    session_send_json(session, FRAME_FAIL, id,
+                      json_pack("{s:s, s:i, s:s, s:o}", "e", proto_errors[error].name, "code",
+                                proto_errors[error].code, "text", text, "d",
+                                details == NULL ? json_object() : details));
+}
+
+void request_fail(struct request *request, enum proto_error error, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    send_fail(request->session, request->id, error, text, NULL);
+    request_free(request);
+}
+
+void request_fail_errno(struct request *request, int negative_errno, const char *text)
+{
+    request_fail(request, proto_error_from_errno(negative_errno), "%s", text);
+}
+
+void request_defer(struct request *request, void (*on_cancel)(void *arg), void *arg)
+{
+    request->on_cancel = on_cancel;
+    request->arg = arg;
+    list_append(&request->session->calls, &request->node);
+    request->session->call_count++;
+}
+
+/* The work stops first; the request is answered only while somebody can hear it. */
+static void request_cancel(struct request *request)
+{
+    request->on_cancel(request->arg);
+    request_fail(request, E_CANCELLED, "the call was cancelled");
+}
+
+void session_cancel_calls(struct session *session)
+{
+    LIST_EACH(&session->calls, node)
+    {
+        request_cancel(CONTAINER_OF(node, struct request, node));
+    }
+}
+
+static struct request *find_call(struct session *session, uint64_t id)
+{
+    LIST_EACH(&session->calls, node)
+    {
+        struct request *request = CONTAINER_OF(node, struct request, node);
+        if (request->id == id) {
+            return request;
+        }
+    }
+    return NULL;
+}
+
+void session_on_cancel(struct session *session, const struct frame *frame)
+{
+    if (session->state != SESSION_READY) {
+        session_reject(session, E_MALFORMED, "the first frame must be the call 'hello'");
+        return;
+    }
+    struct request *request = find_call(session, frame->id);
+    if (request != NULL) { /* otherwise its answer is on the way already */
+        request_cancel(request);
+    }
+}
+
+/* Row, permission and parameters; false after the call was failed. */
+static bool may_run(struct request *request, const struct method_row *row)
+{
+    struct session *session = request->session;
+    if (row->permission == PERMISSION_CONTROL && !session->credentials.control) {
+        request_fail(request, E_NOT_PERMITTED,
+                     "'%s' needs control permission: run as root, as the daemon's user (uid %ld), "
+                     "or as a member of the control group",
+                     row->name, (long)geteuid());
+        return false;
+    }
+    char text[TEXT_SIZE];
+    const char *field = NULL;
+    if (validate_fields(row->params, request->params, &field, text, sizeof(text)) < 0) {
+        json_t *details = field == NULL ? NULL : json_pack("{s:s}", "field", field);
+        send_fail(session, request->id, E_INVALID_PARAMETER, text, details);
+        request_free(request);
+        return false;
+    }
+    return true;
+}
+
+static void run_method(struct request *request, enum method_id method)
+{
+    struct session *session = request->session;
+    request->method = method;
+    if (!may_run(request, &proto_methods[method])) {
+        return;
+    }
+    session_method_fn own = session_method_find(method);
+    if (own != NULL) {
+        own(session, request);
+    } else if (!host_call(session->ipc->host, method, request)) {
+        request_fail(request, E_NOT_SUPPORTED, "'%s' is not enabled on this instance",
+                     proto_methods[method].name);
+    }
+}
+
+static void unknown_method(struct request *request, const char *name, size_t size)
+{
+    char shown[128];
+    request_fail(
+        request, E_UNKNOWN_METHOD,
+        "there is no method '%s'; 'protocol.describe' lists those of this daemon (" RATS_VERSION
+        ")",
+        text_escape(bytes_make(name, size), shown, sizeof(shown)));
+}
+
+/* NULL after the session was rejected or the call failed. head is taken. */
+static struct request *make_request(struct session *session, uint64_t id, json_t *head)
+{
+    json_t *params = json_object_get(head, "p");
+    struct request *request = xalloc(sizeof(*request));
+    list_init(&request->node);
+    request->session = session;
+    request->id = id;
+    request->params = params == NULL ? json_object() : json_incref(params);
+    return request;
+}
+
+static void on_greeting_call(struct session *session, struct request *request,
+                             enum method_id method)
+{
+    if (method != M_HELLO) {
+        request_fail(request, E_MALFORMED, "the first call must be 'hello'");
+    } else {
+        run_method(request, method);
+    }
+    if (session->state == SESSION_GREETING) { /* one reply, then the end */
+        session->ipc->greeting_count--;
+        session->state = SESSION_CLOSING;
+        session_update_reading(session);
+    }
+}
+
+void session_on_call(struct session *session, const struct frame *frame)
+{
+    char text[TEXT_SIZE];
+    if (frame->id == 0 || find_call(session, frame->id) != NULL) {
+        session_reject(session, E_MALFORMED,
+                       frame->id == 0 ? "a call needs an id that is not 0"
+                                      : "the id of a call in progress was used again");
+        return;
+    }
+    json_t *head = json_head_parse(frame->head, frame->head_size, text, sizeof(text));
+    const json_t *name = json_object_get(head, "m");
+    if (head == NULL || !json_is_string(name)) {
+        session_reject(session, E_MALFORMED,
+                       head == NULL ? text : "the head of a call needs the member 'm', its method");
+        json_decref(head);
+        return;
+    }
+    session->ipc->values.calls++;
+    struct request *request = make_request(session, frame->id, head);
+    enum method_id method = method_find(json_string_value(name), json_string_length(name));
+    if (session->state == SESSION_GREETING) {
+        on_greeting_call(session, request, method);
+    } else if (method == METHOD_COUNT) {
+        unknown_method(request, json_string_value(name), json_string_length(name));
+    } else if (session->call_count >= SESSION_MAX_CALLS) {
+        request_fail(request, E_LIMIT, "%u calls are in progress already; wait for an answer",
+                     SESSION_MAX_CALLS);
+    } else {
+        run_method(request, method);
+    }
+    json_decref(head);
+}
+
+int session_on_message(struct session *session, const struct frame *frame)
+{
+    struct message_head head;
+    if (session->state != SESSION_READY) {
+        session_reject(session, E_MALFORMED, "the first frame must be the call 'hello'");
+        return 0;
+    }
+    if (message_head_decode(frame->head, frame->head_size, &head) < 0) {
+        session_reject(session, E_MALFORMED,
+                       "the head of a MESSAGE is short, of an unknown plane, or names too much");
+        return 0;
+    }
+    struct client_message message = {
+        .session = session->number,
+        .plane = head.plane,
+        .flags = head.flags,
+        .name = bytes_make(head.name, head.name_size),
+        .payload = bytes_make(frame->body, frame->body_size),
+    };
+    memcpy(message.peer.bytes, head.peer, PEER_ID_SIZE);
+    char text[TEXT_SIZE] = "";
+    size_t peers = 0;
+    int result = host_client_message(session->ipc->host, &message, &peers, text, sizeof(text));
+    if (result == -EAGAIN) {
+        return -EAGAIN;
+    }
+    if (frame->id != 0 && result == 0) {
+        session_send_json(session, FRAME_REPLY, frame->id,
+                          json_pack("{s:I}", "peers", (json_int_t)peers));
+    } else if (frame->id != 0) {
+        send_fail(session, frame->id, proto_error_from_errno(result), text, NULL);
+    }
+    return 0;
+}

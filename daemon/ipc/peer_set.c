@@ -1,0 +1,46 @@
+#include "ipc/peer_set.h"
+
+#include <stdlib.h>
+
+#include "util/alloc.h"
+
+static size_t place(const struct peer_set *set, const struct peer_id *id)
+{
+    size_t at = 0;
+    while (at < set->count && !peer_id_equal(&set->ids[at], id)) {
+        at++;
+    }
+    return at;
+}
+
+bool peer_set_add(struct peer_set *set, const struct peer_id *id)
+{
+    if (place(set, id) < set->count) {
+        return false;
+    }
+    if (set->count == set->capacity) {
+        set->capacity = set->capacity == 0 ? 4 : set->capacity * 2;
+        set->ids = xrealloc(set->ids, set->capacity * sizeof(*set->ids));
+    }
+    set->ids[set->count++] = *id;
+    return true;
+}
+
+bool peer_set_remove(struct peer_set *set, const struct peer_id *id)
+{
+    size_t at = place(set, id);
+    if (at == set->count) {
+        return false;
+    }
+    set->ids[at] = set->ids[--set->count];
+    if (set->count == 0) {
+        peer_set_fini(set);
+    }
+    return true;
+}
+
+void peer_set_fini(struct peer_set *set)
+{
+    free(set->ids);
+    *set = (struct peer_set){0};
+}

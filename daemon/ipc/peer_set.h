@@ -1,0 +1,19 @@
+/* A small set of peer ids: whom a session waits for, and whom it holds up. */
+#ifndef RATSD_IPC_PEER_SET_H
+#define RATSD_IPC_PEER_SET_H
+
+#include "util/peer_id.h"
+
+struct peer_set {
+    struct peer_id *ids;
+    size_t count;
+    size_t capacity;
+};
+
+/* True when it was not there before. */
+bool peer_set_add(struct peer_set *set, const struct peer_id *id);
+/* True when it was there. */
+bool peer_set_remove(struct peer_set *set, const struct peer_id *id);
+void peer_set_fini(struct peer_set *set); /* empty and usable again */
+
+#endif

@@ -1,0 +1,396 @@
+#include "ipc/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/net.h"
+#include "util/alloc.h"
+
+#define CLOSING_MS   1000 /* how long a rejected client may take to read why */
+#define MAX_RECV_FDS 253  /* SCM_MAX_FD: all are received, so that all can be closed */
+
+void session_bury(struct session *session)
+{
+    struct ipc *ipc = session->ipc;
+    session_release_peers(session);
+    peer_set_fini(&session->waiting);
+    io_fini(&session->io);
+    timer_stop(&session->deadline);
+    timer_stop(&session->stall);
+    deferred_cancel(&session->flush);
+    deferred_cancel(&session->resume);
+    deferred_cancel(&session->burial);
+    (void)close(session->fd);
+    intake_fini(&session->intake);
+    backlog_fini(&session->out);
+    session_recharge(session);
+    session->account->sessions--;
+    uid_account_settle(ipc, session->account);
+    list_remove(&session->node);
+    ipc->session_count--;
+    ipc->values.sessions = ipc->session_count;
+    free(session);
+}
+
+static void on_burial(void *arg)
+{
+    session_bury(arg);
+}
+
+struct session *session_find(const struct ipc *ipc, uint64_t number)
+{
+    struct session *session = ipc->slots[number % ipc->slot_count];
+    return session != NULL && session->number == number ? session : NULL;
+}
+
+static json_t *session_facts(const struct session *session)
+{
+    return json_pack("{s:I, s:I, s:I, s:s}", "session", (json_int_t)session->number, "pid",
+                     (json_int_t)session->credentials.pid, "uid",
+                     (json_int_t)session->credentials.uid, "name", session->name);
+}
+
+void session_end(struct session *session, const char *why)
+{
+    if (session->state == SESSION_ENDED) {
+        return;
+    }
+    struct ipc *ipc = session->ipc;
+    bool announced = session->state == SESSION_READY;
+    log_debug("clients", "session %llu (pid %d) ended: %s", (unsigned long long)session->number,
+              (int)session->credentials.pid, why);
+    if (session->state == SESSION_GREETING) {
+        ipc->greeting_count--;
+    }
+    session->state = SESSION_ENDED;
+    ipc->slots[session->number % ipc->slot_count] = NULL;
+    (void)io_want(&session->io, 0);
+    timer_stop(&session->deadline);
+    session_cancel_calls(session);
+    host_session_ended(ipc->host, session->number);
+    if (announced) {
+        host_emit(ipc->host, EV_SESSION_ENDED, session_facts(session));
+    }
+    if (session->peers_demand > 0) {
+        (void)ipc_apply_demand(ipc);
+    }
+    deferred_schedule(&session->burial);
+}
+
+void session_recharge(struct session *session)
+{
+    size_t held = session->out.bytes.capacity + intake_held(&session->intake);
+    session->account->held_bytes += held - session->charged;
+    session->charged = held;
+}
+
+void session_update_reading(struct session *session)
+{
+    if (session->state == SESSION_ENDED) {
+        return;
+    }
+    bool may_read =
+        session->state != SESSION_CLOSING && !session->input_ended && session->waiting.count == 0;
+    bool must_write = !session->output_dead && backlog_size(&session->out) > 0 &&
+                      (session->io.wanted & IO_WRITE) != 0;
+    (void)io_want(&session->io, (may_read ? IO_READ : 0u) | (must_write ? IO_WRITE : 0u));
+}
+
+void session_schedule_resume(struct session *session)
+{
+    deferred_schedule(&session->resume);
+}
+
+/* Writing ----------------------------------------------------------------------------------- */
+
+static void on_output_dead(struct session *session)
+{
+    /* The client has closed its reading end or died. What it had sent before is still taken. */
+    session->output_dead = true;
+    backlog_consume(&session->out, backlog_size(&session->out));
+    if (session->state == SESSION_CLOSING || session->input_ended) {
+        session_end(session, "client is gone");
+    }
+}
+
+static void on_flush(void *arg)
+{
+    struct session *session = arg;
+    size_t queued = backlog_size(&session->out);
+    if (session->state == SESSION_ENDED || queued == 0) {
+        return;
+    }
+    struct bytes view = buf_view(&session->out.bytes);
+    union {
+        const uint8_t *in;
+        void *out;
+    } cast = {.in = view.data};
+    ssize_t written =
+        net_write(session->fd, &(struct iovec){.iov_base = cast.out, .iov_len = view.size}, 1);
+    if (written < 0 && written != -EAGAIN) {
+        on_output_dead(session);
+        return;
+    }
+    if (written > 0) {
+        backlog_consume(&session->out, (size_t)written);
+    }
+    bool all = backlog_size(&session->out) == 0;
+    unsigned wanted = session->io.wanted & IO_READ;
+    (void)io_want(&session->io, all ? wanted : wanted | IO_WRITE);
+    session_recharge(session);
+    session_after_flush(session);
+    if (all && session->state == SESSION_CLOSING) {
+        session_end(session, "rejected");
+    }
+}
+
+void session_send_json(struct session *session, enum frame_kind kind, uint64_t id, json_t *head)
+{
+    if (session->state == SESSION_ENDED || session->output_dead) {
+        json_decref(head);
+        return;
+    }
+    char *text = json_dumps(head, JSON_COMPACT);
+    json_decref(head);
+    size_t size = text == NULL ? 0 : strlen(text);
+    uint8_t *room = NULL;
+    /* A head carries 64 KiB; what is longer (a list of very many peers) travels as body. */
+    bool as_body = size > FRAME_MAX_HEAD;
+    if (text == NULL ||
+        backlog_add(&session->out, BACKLOG_CONTROL, FRAME_HEADER_SIZE + size, &room) < 0) {
+        free(text);
+        session_end(session, "out of memory");
+        return;
+    }
+    frame_encode_header(room, kind, 0, id, as_body ? 0 : size, as_body ? size : 0);
+    memcpy(room + FRAME_HEADER_SIZE, text, size);
+    free(text);
+    session->ipc->values.frames_out++;
+    session_recharge(session);
+    if (session->out.queued[BACKLOG_CONTROL] > SESSION_MAX_CONTROL + size) {
+        session_end(session, "too many control frames unread");
+        return;
+    }
+    deferred_schedule(&session->flush);
+}
+
+void session_reject(struct session *session, enum proto_error error, const char *text)
+{
+    if (session->state == SESSION_GREETING) {
+        /* Whoever has not said hello may not be speaking this protocol at all: no answer. */
+        session_end(session, text);
+        return;
+    }
+    if (session->state != SESSION_READY) {
+        return;
+    }
+    log_info("clients", "session %llu (pid %d) rejected: %s", (unsigned long long)session->number,
+             (int)session->credentials.pid, text);
+    session_send_json(session, FRAME_FAIL, 0,
+                      json_pack("{s:s, s:i, s:s, s:{}}", "e", proto_errors[error].name, "code",
+                                proto_errors[error].code, "text", text, "d"));
+    if (session->state == SESSION_READY) {
+        host_emit(session->ipc->host, EV_SESSION_ENDED, session_facts(session));
+        session->state = SESSION_CLOSING;
+        session_update_reading(session);
+        timer_start(&session->deadline, CLOSING_MS);
+    }
+}
+
+/* Reading ----------------------------------------------------------------------------------- */
+
+/* 0, or -EAGAIN when the frame has to wait. */
+static int take_frame(struct session *session, const struct frame *frame)
+{
+    session->ipc->values.frames_in++;
+    if (frame->fds != 0) {
+        session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
+        return 0;
+    }
+    switch (frame->kind) {
+    case FRAME_CALL:
+        session_on_call(session, frame);
+        return 0;
+    case FRAME_MESSAGE:
+        return session_on_message(session, frame);
+    case FRAME_CANCEL:
+        session_on_cancel(session, frame);
+        return 0;
+    case FRAME_REPLY:
+    case FRAME_FAIL:
+    case FRAME_EVENT:
+    default:
+        session_reject(session, E_MALFORMED, "frames of this kind only travel to the client");
+        return 0;
+    }
+}
+
+static void take_frames(struct session *session)
+{
+    struct intake *intake = &session->intake;
+    while (session->waiting.count == 0 &&
+           (session->state == SESSION_READY || session->state == SESSION_GREETING)) {
+        struct frame frame;
+        size_t size = 0;
+        enum frame_status status =
+            frame_decode(intake_data(intake), intake_size(intake), &frame, &size);
+        if (status < 0) {
+            session_reject(session, E_MALFORMED, frame_status_text(status));
+            return;
+        }
+        if (session->state == SESSION_GREETING &&
+            (size > SESSION_HELLO_BYTES || intake_size(intake) > SESSION_HELLO_BYTES)) {
+            session_end(session, "sent more than 4 KiB before hello");
+            return;
+        }
+        if (status == FRAME_INCOMPLETE) {
+            intake_expect(intake, size);
+            return;
+        }
+        if (take_frame(session, &frame) == -EAGAIN) {
+            return;
+        }
+        intake_consume(intake, size);
+    }
+}
+
+/* Everything that was sent has been taken: the client's end is ours. */
+static void end_if_drained(struct session *session)
+{
+    if (session->input_ended && session->waiting.count == 0 && session->state == SESSION_READY) {
+        session_end(session, "client closed");
+    } else if (session->input_ended && session->state == SESSION_GREETING) {
+        session_end(session, "client closed before hello");
+    }
+}
+
+/* Closes every descriptor that came along; how many there were. */
+static size_t close_descriptors(struct msghdr *header)
+{
+    size_t closed = 0;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL;
+         part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
+            size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < count; i++) {
+                int fd;
+                memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+                (void)close(fd);
+                closed++;
+            }
+        }
+    }
+    return closed;
+}
+
+static ssize_t receive(struct session *session, uint8_t *room, size_t space, size_t *ret_fds)
+{
+    union {
+        char bytes[CMSG_SPACE(MAX_RECV_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = room, .iov_len = space};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = control.bytes,
+                            .msg_controllen = sizeof(control.bytes)};
+    ssize_t size = recvmsg(session->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    *ret_fds = size < 0 || header.msg_controllen == 0 ? 0 : close_descriptors(&header);
+    return size < 0 ? -errno : size;
+}
+
+/* One read of at most SESSION_READ_BUDGET bytes a turn, so that no session starves another. */
+static void read_session(struct session *session)
+{
+    size_t space = 0;
+    size_t fds = 0;
+    uint8_t *room = intake_room(&session->intake, loop_scratch(session->ipc->loop), &space);
+    if (room == NULL) {
+        session_end(session, "out of memory");
+        return;
+    }
+    ssize_t size = receive(session, room, space, &fds);
+    if (size > 0) {
+        intake_filled(&session->intake, (size_t)size);
+        take_frames(session);
+    } else if (size != -EAGAIN && size != -EINTR) {
+        session->input_ended = true;
+    }
+    if (intake_settle(&session->intake) < 0) {
+        session_end(session, "out of memory");
+        return;
+    }
+    if (fds > 0) {
+        session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
+    }
+    session_recharge(session);
+    session_update_reading(session);
+    end_if_drained(session);
+}
+
+static void on_ready(void *arg, unsigned ready)
+{
+    struct session *session = arg;
+    if ((ready & IO_WRITE) != 0) {
+        on_flush(session);
+    }
+    if ((ready & IO_READ) != 0 && session->state != SESSION_ENDED) {
+        read_session(session);
+    }
+}
+
+/* Frames that were kept while the session waited come first, before the socket is read again. */
+static void on_resume(void *arg)
+{
+    struct session *session = arg;
+    if (session->state == SESSION_ENDED) {
+        return;
+    }
+    take_frames(session);
+    session_recharge(session);
+    session_update_reading(session);
+    end_if_drained(session);
+}
+
+static void on_deadline(void *arg)
+{
+    struct session *session = arg;
+    session_end(session, session->state == SESSION_GREETING ? "no hello within 5 s"
+                                                            : "rejected and not reading");
+}
+
+void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
+                 struct uid_account *account)
+{
+    struct session *session = xalloc(sizeof(*session));
+    session->ipc = ipc;
+    session->fd = fd;
+    session->credentials = *credentials;
+    session->account = account;
+    session->attached_ms = loop_now_ms(ipc->loop);
+    list_init(&session->node);
+    list_init(&session->calls);
+    intake_init(&session->intake);
+    backlog_init(&session->out);
+    io_init(&session->io, ipc->loop, fd, on_ready, session);
+    timer_init(&session->deadline, ipc->loop, on_deadline, session);
+    deferred_init(&session->flush, ipc->loop, on_flush, session);
+    deferred_init(&session->resume, ipc->loop, on_resume, session);
+    deferred_init(&session->burial, ipc->loop, on_burial, session);
+    session_stall_init(session);
+    do {
+        session->number = ++ipc->serial;
+    } while (ipc->slots[session->number % ipc->slot_count] != NULL);
+    ipc->slots[session->number % ipc->slot_count] = session;
+    list_append(&ipc->sessions, &session->node);
+    ipc->session_count++;
+    ipc->greeting_count++;
+    account->sessions++;
+    ipc->values.sessions = ipc->session_count;
+    ipc->values.sessions_total++;
+    timer_start(&session->deadline, SESSION_HELLO_MS);
+    session_update_reading(session);
+}

@@ -1,0 +1,161 @@
+/* One client: its socket, its frames in, its frames out, and what is charged to it.
+ *
+ * Private to ipc/. Life: greeting (5 s to say hello), ready, ending. A session is never freed
+ * inside its own callbacks: session_end() marks it, and the end of the turn buries it. After that
+ * its number means nobody. The pieces live in files of their own: session.c reads and writes,
+ * calls.c answers, slow.c holds and drops, uid_account.c charges. */
+#ifndef RATSD_IPC_SESSION_H
+#define RATSD_IPC_SESSION_H
+
+#include "ipc/backlog.h"
+#include "ipc/credentials.h"
+#include "ipc/ipc.h"
+#include "ipc/peer_set.h"
+#include "proto/frame.h"
+#include "util/intake.h"
+#include "util/map.h"
+
+#define SESSION_HELLO_MS     5000
+#define SESSION_HELLO_BYTES  4096u
+#define SESSION_MAX_GREETING 64u
+#define SESSION_MAX_CALLS    128u
+#define SESSION_MAX_CONTROL  (1024u * 1024u) /* control bytes queued, beyond which it is closed */
+#define SESSION_READ_BUDGET  INTAKE_SCRATCH_SIZE
+#define SESSION_STALL_MS     2000
+#define SESSION_NAME_SIZE    129
+#define SESSION_PLANES       4 /* index by enum message_plane */
+
+enum session_state { SESSION_GREETING, SESSION_READY, SESSION_CLOSING, SESSION_ENDED };
+enum slow_policy { SLOW_STALL, SLOW_DROP, SLOW_CLOSE };
+
+struct uid_account {
+    uid_t uid;
+    size_t sessions;
+    size_t held_bytes;
+};
+
+struct ipc_values {
+    uint64_t sessions;
+    uint64_t sessions_total;
+    uint64_t calls;
+    uint64_t frames_in;
+    uint64_t frames_out;
+    uint64_t messages_lost;
+    uint64_t stalls;
+    uint64_t refused;
+};
+
+struct ipc {
+    struct host *host;
+    struct loop *loop;
+    int listen_fd;
+    struct io listen_io;
+    struct timer accept_pause;
+    char *path;
+    gid_t control_group;
+    struct list sessions; /* all, oldest first */
+    size_t session_count;
+    size_t greeting_count;
+    struct session **slots; /* by number % max_slots */
+    size_t slot_count;
+    uint64_t serial;
+    struct map accounts; /* by uid */
+    struct ipc_values values;
+    size_t max_sessions;
+    size_t max_sessions_per_uid;
+    size_t queue_limit;
+    size_t uid_queue_limit;
+};
+
+struct session {
+    struct list node;
+    struct ipc *ipc;
+    uint64_t number;
+    int fd;
+    struct io io;
+    enum session_state state;
+    struct timer deadline; /* hello, or the last flush of a closing session */
+    struct deferred flush;
+    struct deferred resume;
+    struct deferred burial;
+    struct credentials credentials;
+    struct uid_account *account;
+    size_t charged;
+    int64_t attached_ms;
+    char name[SESSION_NAME_SIZE];
+    char agent[SESSION_NAME_SIZE];
+    bool started;
+    uint32_t watched; /* bit per enum event_id */
+    size_t peers_demand;
+
+    struct intake intake;
+    bool input_ended;        /* end of stream was read */
+    bool output_dead;        /* the client no longer reads: keep reading what it sent */
+    struct peer_set waiting; /* congested peers; no reading while there is one */
+
+    struct backlog out;
+    uint64_t sequence;
+    struct list calls; /* deferred requests */
+    size_t call_count;
+
+    enum slow_policy slow;
+    struct peer_set holding; /* peers whose links we stopped */
+    struct timer stall;
+    bool lagging;
+    uint64_t lost[SESSION_PLANES]; /* since the last lost event */
+    uint64_t lost_total;
+};
+
+/* ipc.c, listen.c */
+void ipc_watch_listener(struct ipc *ipc, int fd);
+/* The largest demand for peers of all sessions goes to the mesh; the limit in effect. */
+size_t ipc_apply_demand(struct ipc *ipc);
+/* Forgets an account that has no session. */
+void uid_account_settle(struct ipc *ipc, struct uid_account *account);
+
+/* session.c */
+void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
+                 struct uid_account *account);
+struct session *session_find(const struct ipc *ipc, uint64_t number);
+/* Frees it now: only for the end of its turn and of the ipc. */
+void session_bury(struct session *session);
+/* Ends it at the end of the turn; nothing more is read or written. */
+void session_end(struct session *session, const char *why);
+/* Sends a FAIL with id 0, flushes for a moment, then ends. */
+void session_reject(struct session *session, enum proto_error error, const char *text);
+/* Reading resumes, unless something else forbids it. */
+void session_update_reading(struct session *session);
+void session_schedule_resume(struct session *session);
+/* Queues one control frame with a JSON head (taken). */
+void session_send_json(struct session *session, enum frame_kind kind, uint64_t id, json_t *head);
+/* Charges the account for what the session holds now. */
+void session_recharge(struct session *session);
+static inline bool session_is_ready(const struct session *session)
+{
+    return session->state == SESSION_READY;
+}
+
+/* calls.c */
+void session_on_call(struct session *session, const struct frame *frame);
+void session_on_cancel(struct session *session, const struct frame *frame);
+/* -EAGAIN: offer the frame again later. */
+int session_on_message(struct session *session, const struct frame *frame);
+void session_cancel_calls(struct session *session);
+
+/* session_methods.c: hello, session.*, protocol.* */
+typedef void (*session_method_fn)(struct session *session, struct request *request);
+session_method_fn session_method_find(enum method_id method);
+
+/* slow.c */
+/* Whether a message frame of size bytes may be queued now. When not it has been counted as lost
+ * (or the session closed). link: the peer to slow when it fills up, or NULL. */
+bool session_admits_message(struct session *session, enum message_plane plane, size_t size);
+void session_after_message(struct session *session, const struct peer_id *link);
+void session_after_flush(struct session *session);
+void session_stall_init(struct session *session);
+void session_release_peers(struct session *session);
+
+/* fanout.c */
+void session_send_event(struct session *session, enum event_id event, json_t *fields);
+
+#endif

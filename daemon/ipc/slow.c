@@ -1,0 +1,116 @@
+/* What happens to a client that does not read (design, Flow): its senders are held for 2 s, then
+ * its messages are dropped and counted until it has caught up, and it is told the exact count. */
+#include "core/log.h"
+#include "ipc/session.h"
+
+/* Held above three quarters, so that what is on its way still fits below the limit. */
+static size_t hold_mark(const struct session *session)
+{
+    return session->ipc->queue_limit / 4 * 3;
+}
+
+static size_t queued_messages(const struct session *session)
+{
+    return session->out.queued[BACKLOG_MESSAGE];
+}
+
+static void count_lost(struct session *session, enum message_plane plane)
+{
+    session->lost[plane]++;
+    session->lost_total++;
+    session->ipc->values.messages_lost++;
+}
+
+void session_release_peers(struct session *session)
+{
+    while (session->holding.count > 0) {
+        struct peer_id id = session->holding.ids[0];
+        (void)peer_set_remove(&session->holding, &id);
+        host_release_peer(session->ipc->host, &id);
+    }
+    timer_stop(&session->stall);
+}
+
+static void become_lagging(struct session *session)
+{
+    if (!session->lagging) {
+        session->lagging = true;
+        log_info("clients", "session %llu (pid %d, %s) does not read: its messages are dropped",
+                 (unsigned long long)session->number, (int)session->credentials.pid, session->name);
+    }
+    session_release_peers(session);
+}
+
+bool session_admits_message(struct session *session, enum message_plane plane, size_t size)
+{
+    size_t queued = queued_messages(session);
+    if (session->lagging) {
+        count_lost(session, plane);
+        return false;
+    }
+    /* One message larger than the queue is let in when the queue is empty. */
+    bool fits = queued == 0 || queued + size <= session->ipc->queue_limit ||
+                (session->slow == SLOW_STALL && queued <= hold_mark(session));
+    bool account_fits =
+        queued == 0 || session->account->held_bytes + size <= session->ipc->uid_queue_limit;
+    if (fits && account_fits) {
+        return true;
+    }
+    if (session->slow == SLOW_CLOSE) {
+        session_end(session, "it did not read and asked to be closed then");
+        return false;
+    }
+    become_lagging(session);
+    count_lost(session, plane);
+    return false;
+}
+
+void session_after_message(struct session *session, const struct peer_id *link)
+{
+    if (session->slow != SLOW_STALL || link == NULL || session->lagging ||
+        queued_messages(session) <= hold_mark(session)) {
+        return;
+    }
+    if (peer_set_add(&session->holding, link)) {
+        host_hold_peer(session->ipc->host, link);
+    }
+    if (!timer_is_running(&session->stall)) {
+        session->ipc->values.stalls++;
+        timer_start(&session->stall, SESSION_STALL_MS);
+    }
+}
+
+static void tell_lost(struct session *session)
+{
+    uint64_t channel = session->lost[PLANE_CHANNEL];
+    uint64_t typed = session->lost[PLANE_TYPED];
+    uint64_t topic = session->lost[PLANE_TOPIC];
+    session->lagging = false;
+    for (size_t i = 0; i < SESSION_PLANES; i++) {
+        session->lost[i] = 0;
+    }
+    session_send_event(session, EV_LOST,
+                       json_pack("{s:I, s:I, s:I, s:I}", "channel", (json_int_t)channel, "typed",
+                                 (json_int_t)typed, "topic", (json_int_t)topic, "total",
+                                 (json_int_t)(channel + typed + topic)));
+}
+
+void session_after_flush(struct session *session)
+{
+    size_t queued = queued_messages(session);
+    if (session->lagging && queued <= session->ipc->queue_limit / 4) {
+        tell_lost(session);
+    } else if (session->holding.count > 0 && queued <= session->ipc->queue_limit / 4) {
+        session_release_peers(session);
+    }
+}
+
+static void on_stall(void *arg)
+{
+    become_lagging(arg);
+}
+
+void session_stall_init(struct session *session)
+{
+    timer_init(&session->stall, session->ipc->loop, on_stall, session);
+}
