@@ -35,8 +35,8 @@ static void become_lagging(struct session *session)
 {
     if (!session->lagging) {
         session->lagging = true;
-        log_info("clients", "session %llu (pid %d, %s) does not read: its messages are dropped",
-                 (unsigned long long)session->number, (int)session->credentials.pid, session->name);
+        log_info("clients", "session %llu (pid %d) does not read: its messages are dropped",
+                 (unsigned long long)session->number, (int)session->credentials.pid);
     }
     session_release_peers(session);
 }

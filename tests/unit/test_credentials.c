@@ -1,0 +1,55 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ipc/credentials.h"
+
+static void our_own_user_may_control(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct credentials credentials;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(credentials_read(fds[0], NO_GROUP, &credentials), 0);
+    assert_int_equal(credentials.pid, getpid());
+    assert_int_equal(credentials.uid, getuid());
+    assert_true(credentials.control);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+static void what_is_not_a_socket_is_an_error(void **state)
+{
+    (void)state;
+    struct credentials credentials;
+    assert_int_equal(credentials_read(STDIN_FILENO + 1000, NO_GROUP, &credentials), -EBADF);
+}
+
+static void groups_are_found_by_name_and_number(void **state)
+{
+    (void)state;
+    gid_t group = 77;
+    assert_int_equal(credentials_find_group("root", &group), 0);
+    assert_int_equal(group, 0);
+    assert_int_equal(credentials_find_group("1234", &group), 0);
+    assert_int_equal(group, 1234);
+    assert_int_equal(credentials_find_group("", &group), 0);
+    assert_int_equal(group, NO_GROUP);
+    assert_int_equal(credentials_find_group("no such group", &group), -ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(our_own_user_may_control),
+        cmocka_unit_test(what_is_not_a_socket_is_an_error),
+        cmocka_unit_test(groups_are_found_by_name_and_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
