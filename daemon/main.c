@@ -1,0 +1,418 @@
+/* ratsd: builds everything in order, runs, tears down in reverse. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/config.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/netwatch.h"
+#include "core/notify.h"
+#include "core/resolver.h"
+#include "core/statefile.h"
+#include "core/worker.h"
+#include "ipc/ipc.h"
+#include "metrics/metrics.h"
+#include "options.h"
+#include "paths.h"
+#include "peer/identity.h"
+#include "peer/mesh.h"
+#include "proto/json_head.h"
+#include "services.h"
+#include "util/alloc.h"
+
+#define ERROR_SIZE     1024
+#define DRAIN_MS       2000 /* SIGTERM: how long queued bytes may take to leave */
+#define DRAIN_CHECK_MS 20
+#define MAX_SECTIONS   64
+#define WORKER_THREADS 4
+#define WORKER_JOBS    256
+
+/* Exit codes of ratsd(8). */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_OWNED = 3, EXIT_DAMAGED_KEY = 4 };
+
+struct ratsd {
+    struct options options;
+    struct paths paths;
+    struct config_section sections[MAX_SECTIONS];
+    size_t section_count;
+    struct config *config;
+    int state_fd;
+    int lock_fd;
+    struct identity identity;
+    struct metrics *metrics;
+    struct loop *loop;
+    struct worker *worker;
+    struct resolver *resolver;
+    struct netwatch *netwatch;
+    struct mesh *mesh;
+    struct instance_facts facts;
+    struct host *host;
+    struct ipc *ipc;
+    struct timer drain;
+    int64_t drain_until_ms;
+    bool stopping;
+    char error[ERROR_SIZE];
+};
+
+static const struct config_item log_config_items[] = {
+    {.key = "level",
+     .type = CONFIG_CHOICE,
+     .default_text = "info",
+     .choices = "error|warn|info|debug",
+     .reloadable = true,
+     .summary = "How much is logged."},
+    {0},
+};
+
+static void collect_sections(struct ratsd *ratsd)
+{
+    ratsd->sections[ratsd->section_count++] = (struct config_section){"log", log_config_items};
+    ratsd->sections[ratsd->section_count++] = (struct config_section){"network", mesh_config_items};
+    ratsd->sections[ratsd->section_count++] = (struct config_section){"clients", ipc_config_items};
+    for (size_t i = 0; i < service_count; i++) {
+        if (services[i]->config != NULL) {
+            ratsd->sections[ratsd->section_count++] =
+                (struct config_section){services[i]->name, services[i]->config};
+        }
+    }
+}
+
+/* --listen ADDR:PORT, [V6]:PORT, :PORT or PORT over what the file says. */
+static int apply_listen(struct ratsd *ratsd, struct config *config)
+{
+    const char *text = ratsd->options.listen;
+    if (text == NULL) {
+        return 0;
+    }
+    char address[64] = "";
+    const char *port = text;
+    const char *colon = strrchr(text, ':');
+    if (colon != NULL) {
+        size_t size = (size_t)(colon - text);
+        bool bracketed = size >= 2 && text[0] == '[' && colon[-1] == ']';
+        (void)snprintf(address, sizeof(address), "%.*s", (int)(bracketed ? size - 2 : size),
+                       bracketed ? text + 1 : text);
+        port = colon + 1;
+    }
+    int result =
+        config_set(config, "network", "listen", address, ratsd->error, sizeof(ratsd->error));
+    return result < 0
+               ? result
+               : config_set(config, "network", "port", port, ratsd->error, sizeof(ratsd->error));
+}
+
+/* The instance's own file may be absent; one that was named may not. */
+static int read_config(struct ratsd *ratsd, struct config **ret_config)
+{
+    struct config *config = NULL;
+    const char *path = ratsd->paths.config;
+    if (ratsd->options.config == NULL && access(path, F_OK) < 0 && errno == ENOENT) {
+        path = NULL;
+    }
+    int result = config_load(ratsd->sections, ratsd->section_count, path, &config, ratsd->error,
+                             sizeof(ratsd->error));
+    if (result == 0) {
+        result = apply_listen(ratsd, config);
+    }
+    if (result < 0) {
+        config_free(config);
+        return result;
+    }
+    *ret_config = config;
+    return 0;
+}
+
+static void apply_log_level(const struct config *config)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+    (void)log_level_parse(config_text(config, "log", "level"), &level);
+    log_set_level(level);
+}
+
+static int fail(const struct ratsd *ratsd, int code)
+{
+    log_error("ratsd", "%s", ratsd->error);
+    return code;
+}
+
+/* State directory, its lock, and the identity in it. */
+static int open_state(struct ratsd *ratsd)
+{
+    char line[PATH_MAX + 64];
+    char holder[PATH_MAX + 64] = "";
+    const char *directory = ratsd->paths.state;
+    int result = statefile_open_directory(directory, &ratsd->state_fd);
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error),
+                       "cannot use the state directory %s: %s; it must be writable for uid %ld and "
+                       "for nobody else, or name another with --state-dir",
+                       directory, strerror(-result), (long)geteuid());
+        return fail(ratsd, EXIT_FAILED);
+    }
+    (void)snprintf(line, sizeof(line), "pid %ld, socket %s", (long)getpid(), ratsd->paths.socket);
+    result = statefile_lock(ratsd->state_fd, line, &ratsd->lock_fd, holder, sizeof(holder));
+    if (result == -EBUSY) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error),
+                       "another ratsd (%s) uses the state directory %s; stop it, or use --instance "
+                       "or --state-dir for a second one",
+                       holder, directory);
+        return fail(ratsd, EXIT_OWNED);
+    }
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error),
+                       "cannot lock the state directory %s: %s; it must be writable for uid %ld",
+                       directory, strerror(-result), (long)geteuid());
+        return fail(ratsd, EXIT_FAILED);
+    }
+    return EXIT_OK;
+}
+
+static int open_identity(struct ratsd *ratsd)
+{
+    bool created = false;
+    bool fixed_mode = false;
+    int result = identity_load(ratsd->state_fd, ratsd->paths.state, &ratsd->identity, &created,
+                               &fixed_mode, ratsd->error, sizeof(ratsd->error));
+    if (result < 0) {
+        return fail(ratsd, result == -EINVAL ? EXIT_DAMAGED_KEY : EXIT_FAILED);
+    }
+    if (created) {
+        log_info("identity", "made a new identity in %s", ratsd->paths.state);
+    }
+    if (fixed_mode) {
+        log_warn("identity", "%s/" IDENTITY_FILE " was readable by others; now it is not",
+                 ratsd->paths.state);
+    }
+    return EXIT_OK;
+}
+
+static void on_network_change(void *arg)
+{
+    struct ratsd *ratsd = arg;
+    mesh_network_changed(ratsd->mesh);
+    host_network_changed(ratsd->host);
+}
+
+/* Stopping: no newcomers, what is queued may leave, then the loop ends. */
+static void on_drain(void *arg)
+{
+    struct ratsd *ratsd = arg;
+    bool busy = ipc_is_busy(ratsd->ipc) || mesh_queued_bytes(ratsd->mesh) > 0;
+    if (!busy || loop_now_ms(ratsd->loop) >= ratsd->drain_until_ms) {
+        loop_quit(ratsd->loop);
+        return;
+    }
+    timer_start(&ratsd->drain, DRAIN_CHECK_MS);
+}
+
+static void on_stop_signal(void *arg, int signal_number)
+{
+    struct ratsd *ratsd = arg;
+    if (ratsd->stopping) {
+        loop_quit(ratsd->loop); /* asked twice: at once */
+        return;
+    }
+    ratsd->stopping = true;
+    log_info("ratsd", "%s: stopping", signal_number == SIGINT ? "interrupted" : "terminated");
+    notify_stopping();
+    ipc_stop_listening(ratsd->ipc);
+    ratsd->drain_until_ms = loop_now_ms(ratsd->loop) + DRAIN_MS;
+    timer_start(&ratsd->drain, DRAIN_CHECK_MS);
+}
+
+static void on_reload_signal(void *arg, int signal_number)
+{
+    (void)signal_number;
+    struct ratsd *ratsd = arg;
+    struct config *config = NULL;
+    notify_reloading();
+    if (read_config(ratsd, &config) < 0) {
+        log_error("ratsd", "configuration not reloaded: %s", ratsd->error);
+    } else {
+        host_set_config(ratsd->host, config);
+        mesh_reload(ratsd->mesh, config);
+        ipc_reload(ratsd->ipc);
+        apply_log_level(config);
+        config_free(ratsd->config);
+        ratsd->config = config;
+        log_info("ratsd", "configuration reloaded: log level and limits");
+    }
+    notify_ready("running");
+}
+
+static int build_core(struct ratsd *ratsd)
+{
+    int result = loop_new(&ratsd->loop);
+    if (result == 0) {
+        result = worker_new(ratsd->loop, WORKER_THREADS, WORKER_JOBS, &ratsd->worker);
+    }
+    if (result == 0) {
+        result = resolver_new(ratsd->loop, ratsd->worker, &ratsd->resolver);
+    }
+    if (result == 0) {
+        ratsd->metrics = metrics_new();
+        timer_init(&ratsd->drain, ratsd->loop, on_drain, ratsd);
+        result = loop_on_signal(ratsd->loop, SIGTERM, on_stop_signal, ratsd);
+    }
+    if (result == 0) {
+        result = loop_on_signal(ratsd->loop, SIGINT, on_stop_signal, ratsd);
+    }
+    if (result == 0) {
+        result = loop_on_signal(ratsd->loop, SIGHUP, on_reload_signal, ratsd);
+    }
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error), "cannot start: %s", strerror(-result));
+        return fail(ratsd, EXIT_FAILED);
+    }
+    return EXIT_OK;
+}
+
+static int build_node(struct ratsd *ratsd)
+{
+    ratsd->facts = (struct instance_facts){
+        .name = ratsd->options.instance,
+        .socket_path = ratsd->paths.socket,
+        .data_directory = ratsd->paths.state,
+    };
+    int result = mesh_new(ratsd->loop, ratsd->resolver, ratsd->metrics, &ratsd->identity,
+                          ratsd->config, &ratsd->mesh);
+    if (result == 0) {
+        result = host_new(ratsd->loop, ratsd->mesh, ratsd->metrics, ratsd->config, &ratsd->facts,
+                          services, service_count, &ratsd->host);
+    }
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error), "cannot start: %s", strerror(-result));
+        return fail(ratsd, EXIT_FAILED);
+    }
+    if (ipc_new(ratsd->host, &ratsd->ipc, ratsd->error, sizeof(ratsd->error)) < 0) {
+        return fail(ratsd, EXIT_USAGE);
+    }
+    host_set_ipc(ratsd->host, ratsd->ipc);
+    return EXIT_OK;
+}
+
+/* Services first, then the network, then the socket: a client that gets in can be served. */
+static int start_node(struct ratsd *ratsd)
+{
+    int result = host_start(ratsd->host);
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error), "a service did not start: %s",
+                       strerror(-result));
+        return fail(ratsd, EXIT_FAILED);
+    }
+    if (mesh_start(ratsd->mesh, ratsd->error, sizeof(ratsd->error)) < 0 ||
+        paths_make_runtime(&ratsd->paths, ratsd->error, sizeof(ratsd->error)) < 0) {
+        return fail(ratsd, EXIT_FAILED);
+    }
+    result = ipc_listen(ratsd->ipc, ratsd->paths.socket, ratsd->error, sizeof(ratsd->error));
+    if (result < 0) {
+        return fail(ratsd, result == -EADDRINUSE ? EXIT_OWNED : EXIT_FAILED);
+    }
+    if (netwatch_new(ratsd->loop, on_network_change, ratsd, &ratsd->netwatch) < 0) {
+        log_warn("ratsd", "changes of the machine's addresses will not be noticed");
+    }
+    return EXIT_OK;
+}
+
+static int run(struct ratsd *ratsd)
+{
+    log_info("ratsd", "instance %s, peer %s, port %u, socket %s", ratsd->options.instance,
+             peer_id_format(&ratsd->identity.id).text, mesh_port(ratsd->mesh), ratsd->paths.socket);
+    notify_ready("running");
+    int result = loop_run(ratsd->loop);
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error), "the event loop failed: %s",
+                       strerror(-result));
+        return fail(ratsd, EXIT_FAILED);
+    }
+    log_info("ratsd", "stopped");
+    return EXIT_OK;
+}
+
+static void tear_down(struct ratsd *ratsd)
+{
+    netwatch_free(ratsd->netwatch);
+    if (ratsd->ipc != NULL) {
+        ipc_stop_listening(ratsd->ipc);
+        host_stop(ratsd->host);
+        mesh_stop(ratsd->mesh);
+    }
+    ipc_free(ratsd->ipc);
+    host_free(ratsd->host);
+    mesh_free(ratsd->mesh);
+    resolver_free(ratsd->resolver);
+    worker_free(ratsd->worker);
+    metrics_free(ratsd->metrics);
+    loop_free(ratsd->loop);
+    identity_wipe(&ratsd->identity);
+    config_free(ratsd->config);
+    if (ratsd->lock_fd >= 0) {
+        (void)close(ratsd->lock_fd);
+    }
+    if (ratsd->state_fd >= 0) {
+        (void)close(ratsd->state_fd);
+    }
+}
+
+static int serve(struct ratsd *ratsd)
+{
+    int (*const steps[])(struct ratsd *) = {open_state, open_identity, build_core,
+                                            build_node, start_node,    run};
+    int code = EXIT_OK;
+    apply_log_level(ratsd->config);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && code == EXIT_OK; i++) {
+        code = steps[i](ratsd);
+    }
+    return code;
+}
+
+static int act(struct ratsd *ratsd)
+{
+    switch (ratsd->options.action) {
+    case ACTION_HELP:
+        options_print_help();
+        return EXIT_OK;
+    case ACTION_VERSION:
+        (void)printf("ratsd " RATS_VERSION "\n");
+        return EXIT_OK;
+    case ACTION_LIST_CONFIG:
+        config_print(ratsd->sections, ratsd->section_count);
+        return EXIT_OK;
+    case ACTION_CHECK_CONFIG:
+    case ACTION_RUN:
+        break;
+    }
+    if (paths_find(&ratsd->options, &ratsd->paths, ratsd->error, sizeof(ratsd->error)) < 0 ||
+        read_config(ratsd, &ratsd->config) < 0) {
+        return fail(ratsd, EXIT_USAGE);
+    }
+    if (ratsd->options.action == ACTION_CHECK_CONFIG) {
+        (void)printf("%s: ok\n", ratsd->paths.config);
+        return EXIT_OK;
+    }
+    return serve(ratsd);
+}
+
+static void on_no_memory(size_t size)
+{
+    log_error("ratsd", "out of memory: %zu bytes", size);
+}
+
+int main(int argc, char **argv)
+{
+    struct ratsd ratsd = {.state_fd = -1, .lock_fd = -1};
+    alloc_set_failure_handler(on_no_memory);
+    (void)signal(SIGPIPE, SIG_IGN);
+    json_head_init();
+    collect_sections(&ratsd);
+    if (options_parse(argc, argv, &ratsd.options, ratsd.error, sizeof(ratsd.error)) < 0) {
+        return fail(&ratsd, EXIT_USAGE);
+    }
+    int code = act(&ratsd);
+    tear_down(&ratsd);
+    return code;
+}

@@ -1,0 +1,140 @@
+#include "paths.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct roots {
+    char runtime[PATH_MAX];
+    char state[PATH_MAX];
+    char config[PATH_MAX];
+};
+
+/* False when the text did not fit. */
+static bool put(char out[PATH_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool put(char out[PATH_MAX], const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(out, PATH_MAX, format, arguments);
+    va_end(arguments);
+    return size >= 0 && size < PATH_MAX;
+}
+
+/* An absolute directory from the environment; relative ones are ignored (XDG base directories). */
+static const char *directory_from(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value != NULL && value[0] == '/' ? value : NULL;
+}
+
+/* The service manager may give several, separated by colons: the first is ours. */
+static bool put_first(char out[PATH_MAX], const char *list)
+{
+    size_t size = strcspn(list, ":");
+    return put(out, "%.*s", (int)size, list);
+}
+
+static bool find_user_roots(struct roots *roots)
+{
+    const char *home = directory_from("HOME");
+    const char *runtime = directory_from("XDG_RUNTIME_DIR");
+    const char *state = directory_from("XDG_STATE_HOME");
+    const char *config = directory_from("XDG_CONFIG_HOME");
+    if (home == NULL && (state == NULL || config == NULL)) {
+        errno = ENOENT;
+        return false;
+    }
+    bool fits = runtime != NULL ? put(roots->runtime, "%s/ratsd", runtime)
+                                : put(roots->runtime, "/tmp/ratsd-%ld", (long)geteuid());
+    fits = fits && (state != NULL ? put(roots->state, "%s/ratsd", state)
+                                  : put(roots->state, "%s/.local/state/ratsd", home));
+    return fits && (config != NULL ? put(roots->config, "%s/ratsd", config)
+                                   : put(roots->config, "%s/.config/ratsd", home));
+}
+
+static bool find_roots(struct roots *roots)
+{
+    const char *runtime = directory_from("RUNTIME_DIRECTORY");
+    const char *state = directory_from("STATE_DIRECTORY");
+    const char *config = directory_from("CONFIGURATION_DIRECTORY");
+    errno = ENAMETOOLONG;
+    if (runtime != NULL && state != NULL) {
+        return put_first(roots->runtime, runtime) && put_first(roots->state, state) &&
+               put_first(roots->config, config != NULL ? config : "/etc/ratsd");
+    }
+    if (geteuid() == 0 && directory_from("XDG_RUNTIME_DIR") == NULL) {
+        return put(roots->runtime, "/run/ratsd") && put(roots->state, "/var/lib/ratsd") &&
+               put(roots->config, "/etc/ratsd");
+    }
+    return find_user_roots(roots);
+}
+
+/* A path given on the command line, relative to where ratsd was started. */
+static bool put_given(char out[PATH_MAX], const char *given)
+{
+    char here[PATH_MAX];
+    if (given[0] == '/') {
+        return put(out, "%s", given);
+    }
+    return getcwd(here, sizeof(here)) != NULL && put(out, "%s/%s", here, given);
+}
+
+int paths_find(const struct options *options, struct paths *ret_paths, char *error,
+               size_t error_size)
+{
+    struct paths paths = {0};
+    struct roots roots = {0};
+    const char *name = options->instance;
+    bool found = options->socket != NULL && options->state_dir != NULL && options->config != NULL;
+    found = found || find_roots(&roots);
+    if (!found) {
+        (void)snprintf(error, error_size,
+                       "%s; set HOME, or give --socket, --state-dir and --config",
+                       errno == ENOENT ? "there is no home directory" : "a path is too long");
+        return -errno;
+    }
+    bool fits = put(paths.runtime, "%s", options->socket != NULL ? "" : roots.runtime);
+    fits = fits && (options->socket != NULL ? put_given(paths.socket, options->socket)
+                                            : put(paths.socket, "%s/%s.sock", roots.runtime, name));
+    fits = fits && (options->state_dir != NULL ? put_given(paths.state, options->state_dir)
+                                               : put(paths.state, "%s/%s", roots.state, name));
+    fits = fits && (options->config != NULL ? put_given(paths.config, options->config)
+                                            : put(paths.config, "%s/%s.conf", roots.config, name));
+    if (!fits) {
+        (void)snprintf(error, error_size, "a path is longer than %d bytes", PATH_MAX - 1);
+        return -ENAMETOOLONG;
+    }
+    *ret_paths = paths;
+    return 0;
+}
+
+int paths_make_runtime(const struct paths *paths, char *error, size_t error_size)
+{
+    struct stat status;
+    if (paths->runtime[0] == '\0') {
+        return 0;
+    }
+    bool system = strncmp(paths->runtime, "/run/ratsd", strlen("/run/ratsd")) == 0;
+    if (mkdir(paths->runtime, system ? 0755 : 0700) < 0 && errno != EEXIST) {
+        int failed = -errno;
+        (void)snprintf(error, error_size, "cannot make %s: %s; use --socket to name another place",
+                       paths->runtime, strerror(-failed));
+        return failed;
+    }
+    if (lstat(paths->runtime, &status) < 0 || !S_ISDIR(status.st_mode) ||
+        (status.st_uid != geteuid() && status.st_uid != 0) || (status.st_mode & 022) != 0) {
+        (void)snprintf(error, error_size,
+                       "%s must be a directory of ours that nobody else can write; remove it or "
+                       "use --socket",
+                       paths->runtime);
+        return -EPERM;
+    }
+    return 0;
+}
