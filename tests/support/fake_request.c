@@ -1,0 +1,134 @@
+#include "fake_request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct request {
+    json_t *params;
+    uint64_t session;
+};
+
+struct peer {
+    struct peer_id id;
+};
+
+struct fake_delivery fake_delivered;
+struct fake_sending fake_sent;
+static struct fake_answer answer;
+static struct peer only_peer;
+
+void fake_reset(void)
+{
+    json_decref(answer.result);
+    memset(&answer, 0, sizeof answer);
+    memset(&fake_delivered, 0, sizeof fake_delivered);
+    memset(&fake_sent, 0, sizeof fake_sent);
+}
+
+const struct fake_answer *fake_call(const struct service *service, void *self,
+                                    enum method_id method, uint64_t session, json_t *params)
+{
+    struct request request = {.params = params, .session = session};
+    json_decref(answer.result);
+    answer.result = NULL;
+    for (const struct method_handler *handler = service->methods; handler->handle != NULL;
+         handler++) {
+        if (handler->method == method) {
+            handler->handle(self, &request);
+            json_decref(params);
+            return &answer;
+        }
+    }
+    fail_msg("the service has no handler for method %d", (int)method);
+    return NULL;
+}
+
+struct peer *fake_peer(const struct peer_id *id)
+{
+    only_peer.id = *id;
+    return &only_peer;
+}
+
+const json_t *request_params(const struct request *request)
+{
+    return request->params;
+}
+
+uint64_t request_session(const struct request *request)
+{
+    return request->session;
+}
+
+void request_reply(struct request *request, json_t *result)
+{
+    (void)request;
+    answer.result = result == NULL ? json_object() : result;
+    answer.error = PROTO_ERROR_COUNT;
+}
+
+void request_fail(struct request *request, enum proto_error error, const char *format, ...)
+{
+    va_list arguments;
+    (void)request;
+    answer.error = error;
+    va_start(arguments, format);
+    (void)vsnprintf(answer.text, sizeof answer.text, format, arguments);
+    va_end(arguments);
+}
+
+const struct peer_id *peer_id_of(const struct peer *peer)
+{
+    return &peer->id;
+}
+
+void host_deliver(struct host *host, const uint64_t *sessions, size_t count,
+                  const struct delivery *delivery)
+{
+    (void)host;
+    assert_true(count <= 16 && delivery->payload.size <= sizeof fake_delivered.payload);
+    fake_delivered.count++;
+    fake_delivered.session_count = count;
+    memcpy(fake_delivered.sessions, sessions, count * sizeof *sessions);
+    (void)snprintf(fake_delivered.name, sizeof fake_delivered.name, "%.*s",
+                   (int)delivery->name.size, (const char *)delivery->name.data);
+    fake_delivered.payload_size = delivery->payload.size;
+    if (delivery->payload.size > 0) {
+        memcpy(fake_delivered.payload, delivery->payload.data, delivery->payload.size);
+    }
+}
+
+static int record_sending(bool broadcast, uint16_t channel, struct bytes payload)
+{
+    if (fake_sent.result == 0) {
+        fake_sent.count++;
+        fake_sent.broadcast = broadcast;
+        fake_sent.channel = channel;
+        fake_sent.payload_size = payload.size;
+    }
+    return fake_sent.result;
+}
+
+int host_send(struct host *host, uint64_t session, const struct peer_id *to, enum wire_type type,
+              uint16_t channel, struct bytes payload)
+{
+    (void)host;
+    (void)session;
+    assert_int_equal(type, WIRE_APP);
+    fake_sent.to = *to;
+    return record_sending(false, channel, payload);
+}
+
+int host_broadcast(struct host *host, uint64_t session, enum wire_type type, uint16_t channel,
+                   struct bytes payload, size_t *ret_peers)
+{
+    (void)host;
+    (void)session;
+    assert_int_equal(type, WIRE_APP);
+    *ret_peers = 3;
+    return record_sending(true, channel, payload);
+}
