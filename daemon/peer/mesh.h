@@ -31,12 +31,14 @@ typedef void (*mesh_peer_fn)(void *arg, struct peer *peer, enum peer_event event
 typedef void (*mesh_drained_fn)(void *arg, const struct peer_id *peer);
 
 /* [network] options this room owns: listen, port, port_attempts, protocol, security, max_peers,
- * reserved_peers, max_pending, max_pending_per_source, link_queue. */
+ * max_peers_hard, reserved_peers, max_pending, max_pending_per_source, link_queue. */
 extern const struct config_item mesh_config_items[];
 
-/* All borrowed for the life of the mesh except config, which is read here and in mesh_reload(). */
+/* All borrowed for the life of the mesh except config, which is read here and in mesh_reload().
+ * 0, or -EINVAL when the protocol string is longer than PROTOCOL_ID_MAX_NAME. */
 int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metrics,
              const struct identity *identity, const struct config *config, struct mesh **ret_mesh);
+/* Stops it as mesh_stop() does; of dials still in progress nobody is told. */
 void mesh_free(struct mesh *mesh);
 /* Opens the listen socket as configured: a busy port is tried up to port_attempts times, one
  * higher each time (wire-core 10). 0, or a negative errno and a sentence with a remedy. */
@@ -52,6 +54,8 @@ const char *mesh_protocol(const struct mesh *mesh);
 bool mesh_is_encrypted(const struct mesh *mesh);
 const struct identity *mesh_identity(const struct mesh *mesh);
 size_t mesh_peer_count(const struct mesh *mesh);
+/* Our own addresses as others told us, each with our listen port (wire-core 6); unproven. */
+size_t mesh_observed(const struct mesh *mesh, const struct endpoint **ret_addresses);
 size_t mesh_max_peers(const struct mesh *mesh); /* effective; 0 = unlimited */
 /* The largest demand of the sessions (api.md D11); raises the limit up to the configured hard
  * maximum, never lowers it. Returns the effective limit. */
@@ -60,7 +64,8 @@ size_t mesh_demand_peers(struct mesh *mesh, size_t demand);
 /* Who gets messages of a type; one claim per type (a second is our own mistake). */
 void mesh_claim(struct mesh *mesh, enum wire_type type, mesh_message_fn on_message, void *arg);
 void mesh_disclaim(struct mesh *mesh, enum wire_type type);
-/* Peer events go to observers in order of registration, PEER_DOWN in reverse. At most 16. */
+/* Peer events go to observers in order of registration, PEER_DOWN in reverse. At most 16, and 16
+ * that wait for queues to drain. */
 void mesh_observe(struct mesh *mesh, mesh_peer_fn on_peer, void *arg);
 void mesh_on_drained(struct mesh *mesh, mesh_drained_fn on_drained, void *arg);
 
@@ -106,11 +111,13 @@ struct dial_target {
 
 /* 0 with the peer (already: a connection to it existed before); or a negative errno and one
  * sentence: -ETIMEDOUT, -ECONNREFUSED ..., -EPROTO handshake, -EPERM wrong peer, -ELOOP ourselves,
- * -ENOENT unknown name. */
+ * -ENOENT unknown name, -EUSERS no place for another peer, -EAGAIN too many dials, -ESHUTDOWN. */
 typedef void (*dial_done_fn)(void *arg, int result, const struct peer_id *peer, bool already,
                              const char *error);
 
-/* on_done is called once, never inside this function. NULL when out of memory. */
+/* Addresses are tried one after another, the next at once when one fails and after 1.2 s when it
+ * does not answer; the first that is established ends the others. on_done is called once, never
+ * inside this function. NULL when out of memory. */
 struct mesh_dial *mesh_dial(struct mesh *mesh, const struct dial_target *target,
                             dial_done_fn on_done, void *arg);
 /* After this on_done is not called. Not after on_done has run. */
