@@ -1,5 +1,6 @@
 /* ratsd: builds everything in order, runs, tears down in reverse. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,8 @@
 #include "services.h"
 #include "util/alloc.h"
 
-#define ERROR_SIZE     1024
-#define DRAIN_MS       2000 /* SIGTERM: how long queued bytes may take to leave */
+#define ERROR_SIZE     (2 * PATH_MAX + 512) /* a sentence that names two paths */
+#define DRAIN_MS       2000                 /* SIGTERM: how long queued bytes may take to leave */
 #define DRAIN_CHECK_MS 20
 #define MAX_SECTIONS   64
 #define WORKER_THREADS 4

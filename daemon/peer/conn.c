@@ -163,8 +163,7 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
     }
     bool sealed = conn->context->security == SECURITY_NOISE;
     size_t body_size = MESSAGE_HEADER_SIZE + payload.size + (sealed ? WIRE_TAG_SIZE : 0);
-    size_t queued = buf_size(&conn->out);
-    if (queued > 0 && queued + BLOCK_PREFIX_SIZE + body_size > conn->context->queue_limit) {
+    if (buf_size(&conn->out) >= conn->context->queue_limit) {
         return -ENOBUFS;
     }
     uint8_t *room = NULL;

@@ -29,7 +29,7 @@ struct conn_context {
     const struct identity *identity;
     struct protocol_id protocol;
     enum security security;
-    size_t queue_limit; /* bytes; one message larger than this is taken when the queue is empty */
+    size_t queue_limit; /* bytes; a queue below it takes one more message of any size */
 };
 
 enum conn_close_reason {

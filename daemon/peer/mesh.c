@@ -166,7 +166,7 @@ size_t mesh_max_peers(const struct mesh *mesh)
 
 size_t mesh_demand_peers(struct mesh *mesh, size_t demand)
 {
-    mesh->demanded_peers = demand > mesh->demanded_peers ? demand : mesh->demanded_peers;
+    mesh->demanded_peers = demand;
     apply_limits(mesh);
     return mesh_max_peers(mesh);
 }
@@ -320,6 +320,16 @@ struct peer *mesh_find(const struct mesh *mesh, const struct peer_id *id)
 struct peer *mesh_next(const struct mesh *mesh, size_t *cursor)
 {
     return map_next(&mesh->peers, cursor);
+}
+
+size_t mesh_queued_bytes(const struct mesh *mesh)
+{
+    size_t queued = 0;
+    LIST_EACH(&mesh->contacts, node)
+    {
+        queued += conn_queued(CONTAINER_OF(node, struct contact, node)->conn);
+    }
+    return queued;
 }
 
 size_t mesh_peer_count(const struct mesh *mesh)
