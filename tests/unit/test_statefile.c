@@ -360,6 +360,16 @@ static void a_read_only_directory_gives_the_reason(void **state)
     assert_content(fixture, "book", "good");
 }
 
+static _Noreturn void write_for_ever(const struct fixture *fixture, int told)
+{
+    static uint8_t content[20000];
+    for (uint8_t fill = 0;; fill++) {
+        memset(content, fill, sizeof content);
+        (void)statefile_write(fixture->directory, "book", bytes_make(content, sizeof content));
+        (void)!write(told, "w", 1);
+    }
+}
+
 /* A child writes without pause and is killed at some moment; whole contents only, ever. */
 static void being_killed_while_writing_leaves_old_or_new(void **state)
 {
@@ -373,10 +383,8 @@ static void being_killed_while_writing_leaves_old_or_new(void **state)
         assert_int_equal(pipe(pipe_fds), 0);
         pid_t child = fork();
         assert_true(child >= 0);
-        for (uint8_t fill = 0; child == 0; fill++) {
-            memset(content, fill, sizeof content);
-            (void)statefile_write(fixture->directory, "book", bytes_make(content, 20000));
-            (void)!write(pipe_fds[1], "w", 1);
+        if (child == 0) {
+            write_for_ever(fixture, pipe_fds[1]);
         }
         char writes[8];
         (void)!read(pipe_fds[0], writes, 1 + (size_t)rand_r(&seed) % sizeof writes);
