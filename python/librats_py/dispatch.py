@@ -1,0 +1,359 @@
+"""From batches of frames to calls of Python functions.
+
+The library hands out many frames at once (rats-ipc(7)); here a whole batch is taken apart and its
+callbacks run, without another crossing into C. A message costs one unpack, two slices and one
+dictionary lookup: the head of a MESSAGE frame (plane, flags, sender, name) is the same bytes for
+every message of one sender on one channel, so the head itself is the key of the route to the
+function. The first message of each head takes the slow path, ``_resolve``, where everything is
+checked; whatever changes the meaning of a head empties the table of routes.
+
+One thread runs ``process``; the setters may be called from any thread.
+"""
+
+import json
+import logging
+import struct
+import threading
+from ctypes import string_at
+from typing import Any, Callable, Dict, NoReturn, Optional, Tuple
+
+from .callbacks import (
+    BinaryCallback,
+    ChannelCallback,
+    ConnectionCallback,
+    DaemonCallback,
+    DisconnectCallback,
+    ErrorCallback,
+    EventCallback,
+    JsonCallback,
+    OverflowCallback,
+    StringCallback,
+)
+
+__all__ = ["Dispatcher"]
+
+_log = logging.getLogger("librats_py")
+
+CHANNEL_STRING = b"rats.string"
+CHANNEL_BINARY = b"rats.binary"
+CHANNEL_JSON = b"rats.json"
+
+_HEADER_SIZE = 16
+_KIND_EVENT = 4
+_KIND_MESSAGE = 5
+_PLANE_CHANNEL = 1
+_HEAD_FIXED = 36
+_MAX_ROUTES = 8192
+_MAX_PEERS = 65536
+# Bigger batches hold big bodies; these are copied one by one instead of twice.
+_COPY_WHOLE = 256 * 1024
+
+_frame_header = struct.Struct("<IHB").unpack_from  # size, head_size, kind
+_sequence = struct.Struct("<8xQ").unpack_from
+_message_head = struct.Struct("<BBH32s").unpack_from  # plane, flags, name_size, peer
+
+_Deliver = Callable[[str, bytes], None]
+# What to call, the sender, and the kind of callback for error reports.
+_Route = Tuple[_Deliver, str, str]
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError("{} is not JSON".format(text))
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+class Dispatcher:
+    """The callbacks of one client and the parser that feeds them."""
+
+    def __init__(self) -> None:
+        # Of everything below. Re-entrant, since a collection may run stop() anywhere.
+        self._lock = threading.RLock()
+        self._routes: Dict[bytes, _Route] = {}
+        self._peers: Dict[bytes, str] = {}
+        self._started = False
+        self._generation = 0
+        self._channels: Dict[bytes, ChannelCallback] = {}
+        self._string: Optional[StringCallback] = None
+        self._binary: Optional[BinaryCallback] = None
+        self._json: Optional[JsonCallback] = None
+        self._connection: Optional[ConnectionCallback] = None
+        self._disconnect: Optional[DisconnectCallback] = None
+        self._daemon: Optional[DaemonCallback] = None
+        self._overflow: Optional[OverflowCallback] = None
+        self._event: Optional[EventCallback] = None
+        self._error: Optional[ErrorCallback] = None
+
+    # --- what is called -------------------------------------------------------------------
+
+    def set_channel(self, channel: bytes, callback: Optional[ChannelCallback]) -> None:
+        with self._lock:
+            if callback is None:
+                self._channels.pop(channel, None)
+            else:
+                self._channels[channel] = callback
+            self._routes.clear()
+
+    def get_channel(self, channel: bytes) -> Optional[ChannelCallback]:
+        with self._lock:
+            return self._channels.get(channel)
+
+    def set_string(self, callback: Optional[StringCallback]) -> None:
+        with self._lock:
+            self._string = callback
+            self._routes.clear()
+
+    def set_binary(self, callback: Optional[BinaryCallback]) -> None:
+        with self._lock:
+            self._binary = callback
+            self._routes.clear()
+
+    def set_json(self, callback: Optional[JsonCallback]) -> None:
+        with self._lock:
+            self._json = callback
+            self._routes.clear()
+
+    def set_connection(self, callback: Optional[ConnectionCallback]) -> None:
+        self._connection = callback
+
+    def set_disconnect(self, callback: Optional[DisconnectCallback]) -> None:
+        self._disconnect = callback
+
+    def set_daemon(self, callback: Optional[DaemonCallback]) -> None:
+        self._daemon = callback
+
+    def set_overflow(self, callback: Optional[OverflowCallback]) -> None:
+        self._overflow = callback
+
+    def set_event(self, callback: Optional[EventCallback]) -> None:
+        self._event = callback
+
+    def set_error(self, callback: Optional[ErrorCallback]) -> None:
+        self._error = callback
+
+    def wants(self, channel: bytes) -> bool:
+        """Whether any callback is there for messages of this channel."""
+        with self._lock:
+            return self._find(channel) is not None
+
+    # --- started or not -------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Deliver from now on; returns whether it did already."""
+        with self._lock:
+            before, self._started = self._started, True
+            return before
+
+    def stop(self) -> None:
+        """Deliver nothing more, not even the rest of the batch that is being processed."""
+        with self._lock:
+            self._started = False
+            self._generation += 1
+            self._routes.clear()
+
+    # --- batches --------------------------------------------------------------------------
+
+    def process_memory(self, address: int, size: int) -> None:
+        """Process the batch at this address, which is valid until the call returns."""
+        if size <= _COPY_WHOLE:
+            self.process(string_at(address, size))
+            return
+        generation = self._generation
+        at = 0
+        while at < size:
+            left = size - at
+            header = string_at(address + at, min(left, _HEADER_SIZE))
+            try:
+                frame_size, head_size, kind = _frame_header(header)
+                sequence = _sequence(header)[0]
+            except struct.error:
+                return self._malformed(at, size)
+            head_at = at + _HEADER_SIZE
+            body_at = head_at + head_size
+            at = head_at + frame_size
+            if body_at > at or at > size:
+                return self._malformed(head_at - _HEADER_SIZE, size)
+            head = string_at(address + head_at, head_size)
+            if kind == _KIND_MESSAGE:
+                route = self._routes.get(head) or self._resolve(head, generation)
+                if route is not None:
+                    try:
+                        route[0](route[1], string_at(address + body_at, at - body_at))
+                    except BaseException as error:
+                        self._failed(route[2], error)
+            elif kind == _KIND_EVENT:
+                self._deliver_event(head, sequence, generation)
+
+    def process(self, data: bytes) -> None:
+        """Process a batch: whole EVENT and MESSAGE frames; frames of other kinds are skipped.
+
+        Never raises. Bytes that are not frames are logged and end the batch.
+        """
+        generation = self._generation
+        find_route = self._routes.get
+        header = _frame_header
+        end = len(data)
+        at = 0
+        while at < end:
+            try:
+                frame_size, head_size, kind = header(data, at)
+            except struct.error:
+                return self._malformed(at, end)
+            head_at = at + 16
+            body_at = head_at + head_size
+            at = head_at + frame_size
+            if body_at > at or at > end:
+                return self._malformed(head_at - 16, end)
+            head = data[head_at:body_at]
+            if kind == 5:
+                route = find_route(head)
+                if route is None:
+                    route = self._resolve(head, generation)
+                    if route is None:
+                        continue
+                try:
+                    route[0](route[1], data[body_at:at])
+                # Also SystemExit: one callback must not end the thread that runs all of them.
+                except BaseException as error:
+                    self._failed(route[2], error)
+            elif kind == 4:
+                self._deliver_event(head, _sequence(data, head_at - 16)[0], generation)
+
+    def _malformed(self, at: int, size: int) -> None:
+        _log.error("malformed batch from the library: no frame at byte %d of %d", at, size)
+
+    # --- messages -------------------------------------------------------------------------
+
+    def _resolve(self, head: bytes, generation: int) -> Optional[_Route]:
+        """Check a head and make its route; None when its messages go nowhere."""
+        if len(head) < _HEAD_FIXED:
+            _log.error("malformed message head of %d bytes from the library", len(head))
+            return None
+        plane, _flags, name_size, peer = _message_head(head)
+        name = head[_HEAD_FIXED : _HEAD_FIXED + name_size]
+        if plane != _PLANE_CHANNEL:
+            return None
+        if len(name) != name_size:
+            _log.error("malformed message head from the library: name of %d bytes", name_size)
+            return None
+        with self._lock:
+            if not self._started or generation != self._generation:
+                return None
+            found = self._find(name)
+            if found is None:
+                return None
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            if len(self._peers) >= _MAX_PEERS:
+                self._peers.clear()
+            peer_id = self._peers.setdefault(peer, peer.hex())
+            route = (found[0], peer_id, found[1])
+            self._routes[head] = route
+            return route
+
+    def _find(self, name: bytes) -> Optional[Tuple[_Deliver, str]]:
+        """The function for a channel, and the kind of callback it is; called with the lock."""
+        special: Optional[Tuple[_Deliver, str]] = None
+        if name == CHANNEL_STRING and self._string is not None:
+            special = self._string_deliverer(self._string), "string"
+        elif name == CHANNEL_BINARY and self._binary is not None:
+            special = self._binary, "binary"
+        elif name == CHANNEL_JSON and self._json is not None:
+            special = self._json_deliverer(self._json), "json"
+        channel = self._channels.get(name)
+        if channel is None:
+            return special
+        if special is None:
+            return channel, "channel"
+        return self._both(special, (channel, "channel")), "channel"
+
+    def _both(self, first: Tuple[_Deliver, str], second: Tuple[_Deliver, str]) -> _Deliver:
+        def deliver(peer_id: str, data: bytes) -> None:
+            try:
+                first[0](peer_id, data)
+            except BaseException as error:
+                self._failed(first[1], error)
+            second[0](peer_id, data)
+
+        return deliver
+
+    @staticmethod
+    def _string_deliverer(callback: StringCallback) -> _Deliver:
+        def deliver(peer_id: str, data: bytes) -> None:
+            if b"\0" in data:
+                _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
+                data = data[: data.index(b"\0")]
+            callback(peer_id, data.decode("utf-8", "replace"))
+
+        return deliver
+
+    @staticmethod
+    def _json_deliverer(callback: JsonCallback) -> _Deliver:
+        def deliver(peer_id: str, data: bytes) -> None:
+            try:
+                value = _decode_json(data.decode("utf-8"))
+            except (ValueError, RecursionError) as error:
+                _log.debug("json message of %d bytes dropped: %s", len(data), error)
+                return
+            callback(peer_id, value)
+
+        return deliver
+
+    # --- events ---------------------------------------------------------------------------
+
+    def _deliver_event(self, head: bytes, sequence: int, generation: int) -> None:
+        try:
+            document = json.loads(head.decode("utf-8"))
+            event = document["v"]
+            fields = document.get("p")
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            _log.error("malformed event of %d bytes from the library", len(head))
+            return
+        if not isinstance(event, str):
+            _log.error("malformed event of %d bytes from the library", len(head))
+            return
+        if not isinstance(fields, dict):
+            fields = {}
+        if self._started and generation == self._generation:
+            self._deliver_specific(event, fields)
+        callback = self._event
+        if callback is not None:
+            self._guarded("event", callback, event, fields, sequence)
+
+    def _deliver_specific(self, event: str, fields: Dict[str, Any]) -> None:
+        if event == "peer.connected" or event == "peer.disconnected":
+            peer_id = fields.get("peer")
+            if not isinstance(peer_id, str):
+                _log.error("event %s without a peer", event)
+            elif event == "peer.connected":
+                self._guarded("connection", self._connection, peer_id)
+            else:
+                self._guarded("disconnect", self._disconnect, peer_id)
+        elif event == "daemon.detached":
+            self._guarded("daemon", self._daemon, False)
+        elif event == "daemon.attached":
+            self._guarded("daemon", self._daemon, True)
+        elif event == "lost":
+            total = fields.get("total")
+            if isinstance(total, int):
+                self._guarded("overflow", self._overflow, total)
+
+    # --- errors in callbacks --------------------------------------------------------------
+
+    def _guarded(self, kind: str, callback: Optional[Callable[..., None]], *arguments: Any) -> None:
+        if callback is None:
+            return
+        try:
+            callback(*arguments)
+        except BaseException as error:
+            self._failed(kind, error)
+
+    def _failed(self, kind: str, error: BaseException) -> None:
+        _log.error("Error in %s callback: %s", kind, error, exc_info=error)
+        hook = self._error
+        if hook is not None:
+            try:
+                hook(kind, error)
+            except BaseException as second:
+                _log.error("Error in error callback: %s", second, exc_info=second)
