@@ -92,6 +92,9 @@ static size_t cut(char *text, size_t size)
 }
 
 static void write_line(enum log_level level, const char *topic, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void write_line(enum log_level level, const char *topic, const char *format, va_list args)
 {
     int saved_errno = errno;
     char line[LINE_SIZE + 1];

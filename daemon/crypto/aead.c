@@ -7,8 +7,9 @@
 #define NONCE_SIZE 12
 
 /* Up to here it is cheaper to put head and body together in out and encrypt them there than to
- * make libcrypto continue in the middle of a cipher block. */
-#define JOIN_MAX 2048
+ * make libcrypto continue in the middle of a cipher block (measured: a tenth at 2 KiB, nothing at
+ * 16 KiB). */
+#define JOIN_MAX 8192
 
 int aead_init(struct aead *aead, enum aead_direction direction, const uint8_t key[AEAD_KEY_SIZE])
 {

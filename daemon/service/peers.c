@@ -73,11 +73,14 @@ static void on_list(void *self, struct request *request)
     request_reply(request, json_pack("{s:o}", "peers", all_peers(self)));
 }
 
-/* The row says the member is there and is a peer id. */
+/* The row says that the member is a peer id; where it is optional and absent the id is zero. */
 static struct peer_id requested_peer(const struct request *request)
 {
     struct peer_id id = {{0}};
-    (void)peer_id_parse(json_string_value(json_object_get(request_params(request), "peer")), &id);
+    const char *text = json_string_value(json_object_get(request_params(request), "peer"));
+    if (text != NULL) {
+        (void)peer_id_parse(text, &id);
+    }
     return id;
 }
 
@@ -137,13 +140,12 @@ static void on_connect(void *self, struct request *request)
     struct peers *peers = self;
     const json_t *params = request_params(request);
     const json_t *timeout = json_object_get(params, "timeout_ms");
-    const json_t *expected = json_object_get(params, "peer");
     struct peer_id id = requested_peer(request);
     struct dial_target target = {
         .host = json_string_value(json_object_get(params, "host")),
         .port = (uint16_t)json_integer_value(json_object_get(params, "port")),
         .timeout_ms = timeout == NULL ? 15000 : json_integer_value(timeout),
-        .expected = expected == NULL ? NULL : &id,
+        .expected = peer_id_is_zero(&id) ? NULL : &id,
     };
     struct pending_dial *pending = xalloc(sizeof(*pending));
     pending->peers = peers;

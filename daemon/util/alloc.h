@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-void *xalloc(size_t size);             /* zeroed */
+void *xalloc(size_t size);              /* zeroed */
 void *xrealloc(void *old, size_t size); /* new bytes are not zeroed */
 char *xstrdup(const char *text);
 void *try_alloc(size_t size); /* zeroed; NULL when there is none */

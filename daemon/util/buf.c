@@ -34,7 +34,7 @@ static void move_to_front(struct buf *buf)
 /* Gives the content memory of exactly capacity bytes; capacity is at least its size and not 0. */
 static int resize(struct buf *buf, size_t capacity)
 {
-    if (buf->start > 0) {
+    if (buf->data != NULL && buf->start > 0) {
         uint8_t *moved = malloc(capacity);
         if (moved == NULL) {
             return -ENOMEM;

@@ -12,25 +12,25 @@ void hex_format(struct bytes from, char *ret_text)
     ret_text[2 * from.size] = '\0';
 }
 
-/* -1 for anything that is not a digit, the terminating NUL included. */
-static int digit_value(char digit)
+/* What a character stands for; 16 when it is no digit, the terminating NUL included. */
+static unsigned digit_value(char digit)
 {
     if (digit >= '0' && digit <= '9') {
-        return digit - '0';
+        return (unsigned)(digit - '0');
     }
     if (digit >= 'a' && digit <= 'f') {
-        return digit - 'a' + 10;
+        return (unsigned)(digit - 'a') + 10;
     }
     if (digit >= 'A' && digit <= 'F') {
-        return digit - 'A' + 10;
+        return (unsigned)(digit - 'A') + 10;
     }
-    return -1;
+    return 16;
 }
 
 int hex_parse(const char *text, uint8_t *ret_data, size_t size)
 {
     for (size_t i = 0; i < 2 * size; i++) {
-        if (digit_value(text[i]) < 0) {
+        if (digit_value(text[i]) > 15) {
             return -EINVAL;
         }
     }

@@ -18,7 +18,7 @@
 
 #include "util/buf.h"
 
-#define INTAKE_SCRATCH_SIZE (256 * 1024)
+#define INTAKE_SCRATCH_SIZE ((size_t)256 * 1024)
 
 struct intake_scratch {
     uint8_t data[INTAKE_SCRATCH_SIZE];

@@ -23,11 +23,11 @@ enum wire_type {
 #define WIRE_TRANSPORT_TCP 1u
 #define WIRE_TRANSPORT_UDP 2u
 
-#define BLOCK_PREFIX_SIZE      4u
-#define BLOCK_MAX_BODY         (64u * 1024u * 1024u)
-#define BLOCK_MAX_HANDSHAKE    1024u /* our own cap before the peer is known (wire-core 17.1) */
-#define MESSAGE_HEADER_SIZE    4u
-#define WIRE_TAG_SIZE          16u
+#define BLOCK_PREFIX_SIZE   4u
+#define BLOCK_MAX_BODY      67108864u /* 64 MiB */
+#define BLOCK_MAX_HANDSHAKE 1024u     /* our own cap before the peer is known (wire-core 17.1) */
+#define MESSAGE_HEADER_SIZE 4u
+#define WIRE_TAG_SIZE       16u
 /* The largest payload of one message in Noise mode: 64 MiB - 20 (wire-core 5.2). Used as the
  * limit in plaintext mode too, so that a program never depends on the mode. */
 #define WIRE_MAX_PAYLOAD (BLOCK_MAX_BODY - WIRE_TAG_SIZE - MESSAGE_HEADER_SIZE)

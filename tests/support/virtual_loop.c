@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "core/turn.h"
@@ -9,6 +10,13 @@
 #include "util/intake.h"
 
 #define SIGNALS 65
+#define MAX_IOS 64 /* in one virtual_loop_poll() */
+
+/* What io->event points to: an io that is wanted, or was. */
+struct watched {
+    struct list node;
+    struct io *io;
+};
 
 struct virtual_world {
     struct list loops;
@@ -20,6 +28,7 @@ struct loop {
     struct virtual_world *world;
     struct intake_scratch *scratch;
     struct turn turn;
+    struct list ios;
     struct {
         void (*on_signal)(void *arg, int number);
         void *arg;
@@ -54,6 +63,7 @@ struct loop *virtual_loop_new(struct virtual_world *world)
     loop->world = world;
     loop->scratch = xalloc(sizeof *loop->scratch);
     turn_init(&loop->turn);
+    list_init(&loop->ios);
     list_append(&world->loops, &loop->node);
     return loop;
 }
@@ -139,6 +149,49 @@ bool virtual_io_ready(struct io *io, unsigned what)
     return true;
 }
 
+/* True when io is still watched: an earlier callback may have ended it. */
+static bool is_watched(const struct loop *loop, const struct io *io)
+{
+    LIST_EACH(&loop->ios, node)
+    {
+        if (CONTAINER_OF(node, struct watched, node)->io == io) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool virtual_loop_poll(struct loop *loop, int timeout_ms)
+{
+    struct pollfd fds[MAX_IOS];
+    struct io *ios[MAX_IOS];
+    nfds_t count = 0;
+    LIST_EACH(&loop->ios, node)
+    {
+        struct io *io = CONTAINER_OF(node, struct watched, node)->io;
+        if (io->wanted != 0) {
+            assert(count < MAX_IOS);
+            int events = ((io->wanted & IO_READ) != 0 ? POLLIN : 0) |
+                         ((io->wanted & IO_WRITE) != 0 ? POLLOUT : 0);
+            fds[count] = (struct pollfd){.fd = io->fd, .events = (short)events};
+            ios[count++] = io;
+        }
+    }
+    if (poll(fds, count, timeout_ms) <= 0) {
+        return false;
+    }
+    bool reported = false;
+    for (nfds_t i = 0; i < count; i++) {
+        int seen = fds[i].revents;
+        unsigned ready = ((seen & (POLLIN | POLLHUP | POLLERR)) != 0 ? IO_READ : 0) |
+                         ((seen & (POLLOUT | POLLHUP | POLLERR)) != 0 ? IO_WRITE : 0);
+        if (ready != 0 && is_watched(loop, ios[i])) {
+            reported = virtual_io_ready(ios[i], ready) || reported;
+        }
+    }
+    return reported;
+}
+
 bool virtual_signal(struct loop *loop, int signal_number)
 {
     if (loop->signals[signal_number].on_signal == NULL) {
@@ -216,12 +269,24 @@ void io_init(struct io *io, struct loop *loop, int fd, void (*on_ready)(void *, 
 
 int io_want(struct io *io, unsigned wanted)
 {
+    if (io->event == NULL && wanted != 0) {
+        struct watched *watched = xalloc(sizeof *watched);
+        watched->io = io;
+        list_append(&io->loop->ios, &watched->node);
+        io->event = watched;
+    }
     io->wanted = wanted;
     return 0;
 }
 
 void io_fini(struct io *io)
 {
+    struct watched *watched = io->event;
+    if (watched != NULL) {
+        list_remove(&watched->node);
+        free(watched);
+    }
+    io->event = NULL;
     io->wanted = 0;
     io->fd = -1;
 }

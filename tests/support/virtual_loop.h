@@ -3,7 +3,8 @@
  * Linked instead of core/loop.c (dependency virtual_loop_dep). Each struct loop runs the same turns
  * as the real one (core/turn.h); the world picks the loop whose timer is due first, ties in the
  * order the loops were made, so a run depends on nothing but its inputs. Descriptors are only
- * numbers here: virtual_io_ready() is what the kernel would say. The world outlives its loops. */
+ * numbers here: virtual_io_ready() is what the kernel would say, or virtual_loop_poll() asks it.
+ * The world outlives its loops. */
 #ifndef RATSD_TESTS_VIRTUAL_LOOP_H
 #define RATSD_TESTS_VIRTUAL_LOOP_H
 
@@ -34,6 +35,9 @@ void virtual_world_settle(struct virtual_world *world);
 /* Reports what the descriptor is ready for, as far as it is wanted, and finishes the turn (unless
  * called from within one). False when none of it is wanted. */
 bool virtual_io_ready(struct io *io, unsigned what);
+/* For tests on virtual time with real descriptors: waits at most timeout_ms of real time until one
+ * that the loop watches is ready, and reports all that are. False when none was. */
+bool virtual_loop_poll(struct loop *loop, int timeout_ms);
 /* Delivers a signal. False when nobody watches it. */
 bool virtual_signal(struct loop *loop, int signal_number);
 

@@ -12,12 +12,14 @@
 
 #define TOO_MUCH (SIZE_MAX / 2)
 
-/* The address sanitizer would otherwise end the process itself for a size it cannot serve. */
-const char *__asan_default_options(void);
+/* The address sanitizer would otherwise end the process itself for a size it cannot serve. It
+ * chose the name. NOLINTBEGIN(readability-identifier-naming) */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "allocator_may_return_null=1";
 }
+/* NOLINTEND(readability-identifier-naming) */
 
 static void new_memory_is_zeroed(void **state)
 {

@@ -93,7 +93,8 @@ static void reserved_room_counts_only_when_committed(void **state)
     uint8_t *room = NULL;
     assert_int_equal(buf_reserve(&buf, 1000, &room), 0);
     assert_true(buf_room(&buf) >= 1000);
-    memcpy(room, "hello", 5);
+    static const uint8_t hello[] = {'h', 'e', 'l', 'l', 'o'};
+    memcpy(room, hello, sizeof hello);
     assert_int_equal(buf_size(&buf), 0);
     buf_commit(&buf, 5);
     assert_true(bytes_equal(buf_view(&buf), bytes_from_string("hello")));

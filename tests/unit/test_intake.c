@@ -216,7 +216,7 @@ static void a_second_read_before_settling_keeps_the_content(void **state)
     struct fixture f;
     static const size_t sizes[] = {100};
     open_fixture(&f, sizes, 1);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++) {
         size_t space = 0;
         uint8_t *room = intake_room(&f.intake, f.scratch, &space);
         assert_non_null(room);

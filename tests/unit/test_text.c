@@ -8,6 +8,8 @@
 
 #include "util/text.h"
 
+/* The texts below mislead on purpose. NOLINTBEGIN(misc-misleading-bidirectional) */
+
 static void check_escape(struct bytes from, const char *expected)
 {
     char text[256];
@@ -136,6 +138,8 @@ static void well_formed_utf8_is_told_from_other_bytes(void **state)
     assert_false(text_is_utf8(bytes_from_string("\xf0\x9f\x90")));
     assert_false(text_is_utf8(bytes_from_string("\xf5\x80\x80\x80")));
 }
+
+/* NOLINTEND(misc-misleading-bidirectional) */
 
 int main(void)
 {

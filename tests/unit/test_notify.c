@@ -1,0 +1,76 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/notify.h"
+
+static void without_a_service_manager_nothing_happens(void **state)
+{
+    (void)state;
+    (void)unsetenv("NOTIFY_SOCKET");
+    notify_ready("serving");
+    notify_reloading();
+    notify_stopping();
+}
+
+#ifdef HAVE_SYSTEMD
+
+/* We are the service manager, at an abstract socket. */
+static int open_manager(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char name[64];
+    int length = snprintf(name, sizeof name, "@ratsd-test-%d", (int)getpid());
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    memcpy(address.sun_path + 1, name + 1, (size_t)length - 1);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)length);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(setenv("NOTIFY_SOCKET", name, 1), 0);
+    return fd;
+}
+
+static void assert_told(int fd, const char *expected)
+{
+    char text[256];
+    ssize_t size = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
+    assert_true(size > 0);
+    text[size] = '\0';
+    assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
+}
+
+static void the_service_manager_is_told(void **state)
+{
+    (void)state;
+    int fd = open_manager();
+    notify_ready("100% ready");
+    assert_told(fd, "READY=1\nSTATUS=100% ready");
+    notify_reloading();
+    assert_told(fd, "RELOADING=1\nMONOTONIC_USEC=");
+    notify_stopping();
+    assert_told(fd, "STOPPING=1");
+    (void)close(fd);
+    (void)unsetenv("NOTIFY_SOCKET");
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_service_manager_nothing_happens),
+#ifdef HAVE_SYSTEMD
+        cmocka_unit_test(the_service_manager_is_told),
+#endif
+    };
+    return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
+}
