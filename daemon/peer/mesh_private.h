@@ -65,8 +65,10 @@ struct contact {
     enum transport_kind kind;
     bool outgoing;
     bool pending; /* counted by admission */
-    bool heard;   /* it has brought a message since a sibling was retired in its favour */
+    bool heard;   /* it has brought a message */
     bool held;
+    bool until_heard; /* retired: go when the survivor brings a message */
+    int64_t until_ms; /* retired: go at this time at the latest */
 };
 
 struct peer {

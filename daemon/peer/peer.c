@@ -6,7 +6,9 @@
 #include "util/alloc.h"
 
 /* How long a connection that lost the duplicate rule may live on (see retire()). */
-#define RETIRED_MS 5000
+#define RETIRED_MS         5000
+#define RETIRED_DECIDER_MS 2000
+#define RETIRED_OTHER_MS   10000
 
 /* ---- events ---- */
 
@@ -40,43 +42,75 @@ static void close_retired(struct peer *peer, enum conn_close_reason reason)
     }
 }
 
-static void on_retired_timer(void *arg)
+/* Closes those whose time has come and waits for the next. */
+static void close_due(struct peer *peer, bool survivor_heard)
 {
-    close_retired(arg, CONN_CLOSED_DUPLICATE);
+    int64_t now_ms = loop_now_ms(peer->mesh->loop);
+    int64_t next_ms = INT64_MAX;
+    LIST_EACH(&peer->retired, node)
+    {
+        struct contact *contact = CONTAINER_OF(node, struct contact, sibling);
+        if (contact->until_ms <= now_ms || (survivor_heard && contact->until_heard)) {
+            contact_close(contact, CONN_CLOSED_DUPLICATE, true);
+        } else if (contact->until_ms < next_ms) {
+            next_ms = contact->until_ms;
+        }
+    }
+    timer_stop(&peer->retired_timer);
+    if (next_ms != INT64_MAX) {
+        timer_start(&peer->retired_timer, next_ms - now_ms);
+    }
 }
 
-/* Both ends close the loser (wire-core 7.1). When the other end may not have heard of the survivor
- * yet, because our last handshake message is still under way, closing at once would let it see its
- * only connection die: a peer lost and found for nothing. So the loser is kept, and read, until
- * the survivor brings its first message (there is always one: identify), or for RETIRED_MS. */
+static void on_retired_timer(void *arg)
+{
+    close_due(arg, false);
+}
+
+/* Does the other end surely know this connection as established? Who writes the last handshake
+ * message is established first; the other end when that arrives. */
 static bool other_end_has(const struct mesh *mesh, const struct contact *contact)
 {
-    /* Who writes the last handshake message is established first. */
     bool we_were_first = contact->outgoing == mesh_is_encrypted(mesh);
     return !we_were_first || contact->heard;
 }
 
-/* loser is out, peer->contact is in. */
+/* loser is out, peer->contact is in (wire-core 7.1). Closing the loser at once is not always safe:
+ *
+ * - The other end may not have the survivor yet, because our last handshake message is under way.
+ *   It would see its only connection die: a peer lost and found for nothing. So the loser is kept,
+ *   and read, until the survivor brings its first message (there is always one: identify).
+ * - Between connections of the same role and wire "the newer" survives, and the two ends may have
+ *   seen them in different orders. Each would close the other's choice and both would die. So the
+ *   accepting end decides, after giving an end that closes at once the time to do so; the dialing
+ *   end keeps the loser longer and goes back to it if the survivor is closed (peer_lost()).
+ * - A newcomer that loses against an old connection may be a peer that restarted while we still
+ *   believe in the old one: ask on that. If it is dead the answer is its end, and the newcomer
+ *   takes over instead of having to dial again and again. */
 static void retire(struct peer *peer, struct contact *loser, bool is_newcomer)
 {
     struct mesh *mesh = peer->mesh;
     struct contact *survivor = peer->contact;
-    /* A newcomer that loses against an old connection may be a peer that restarted while we still
-     * believe in the old one: ask on that. If it is dead the answer is its end, and then the
-     * newcomer takes over instead of having to dial again and again. */
-    bool suspicious =
-        is_newcomer && loop_now_ms(mesh->loop) - conn_established_ms(survivor->conn) >= RETIRED_MS;
-    if (other_end_has(mesh, survivor) && !suspicious) {
-        contact_close(loser, CONN_CLOSED_DUPLICATE, false);
+    int64_t now_ms = loop_now_ms(mesh->loop);
+    bool order_decides = loser->outgoing == survivor->outgoing && loser->kind == survivor->kind;
+    bool suspicious = is_newcomer && now_ms - conn_established_ms(survivor->conn) >= RETIRED_MS;
+    if (order_decides) {
+        loser->until_ms = now_ms + (loser->outgoing ? RETIRED_OTHER_MS : RETIRED_DECIDER_MS);
+        loser->until_heard = false;
+    } else if (!other_end_has(mesh, survivor) || suspicious) {
+        loser->until_ms = now_ms + RETIRED_MS;
+        loser->until_heard = true;
+    } else {
+        /* Gracefully: the answer that lets the dialer see whom it has reached may be queued. */
+        contact_close(loser, CONN_CLOSED_DUPLICATE, true);
         return;
     }
     list_append(&peer->retired, &loser->sibling);
-    timer_start(&peer->retired_timer, RETIRED_MS);
+    close_due(peer, false);
     if (peer->holds > 0) {
         contact_hold(loser);
     }
     if (suspicious) {
-        survivor->heard = false;
         identify_send(peer);
     }
 }
@@ -217,9 +251,9 @@ void peer_welcome(struct mesh *mesh, struct contact *contact, const struct peer_
 
 void peer_heard(struct peer *peer, struct contact *contact, const struct message *message)
 {
-    if (contact == peer->contact && !contact->heard) {
-        contact->heard = true;
-        close_retired(peer, CONN_CLOSED_DUPLICATE);
+    contact->heard = true;
+    if (contact == peer->contact && !list_is_empty(&peer->retired)) {
+        close_due(peer, true);
     }
     mesh_deliver(peer->mesh, peer, message);
 }

@@ -1,0 +1,808 @@
+#include "sim_net.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/net.h"
+#include "core/random.h"
+#include "transport/tcp.h"
+#include "util/alloc.h"
+#include "util/buf.h"
+
+#define MAX_ADDRESSES  64
+#define MAX_NAMES      16
+#define DEFAULT_WINDOW (256u * 1024u)
+#define LOOKUP_MS      5
+
+enum event_kind { EVENT_SYN, EVENT_CONNECTED, EVENT_DATA, EVENT_WINDOW, EVENT_FIN, EVENT_RESET };
+
+/* Something on its way to one end of a connection. */
+struct event {
+    struct list node;
+    enum event_kind kind;
+    int64_t due_ms;
+    int error;
+    struct buf data;
+};
+
+struct pipe;
+
+/* One end. Its events arrive on its node's loop, in the order they were sent. */
+struct half {
+    struct link link;
+    struct pipe *pipe;
+    struct half *other;
+    struct sim_node *node;
+    struct list events;
+    struct timer arrival;
+    struct deferred ready; /* level-triggered: schedules itself while there is something */
+    int64_t latency_ms;    /* of what this end sends */
+    struct buf readable;
+    size_t unread; /* bytes sent to this end, under way or not read yet */
+    bool open;
+    bool forgotten; /* this end was lost without a word */
+    bool want_read;
+    bool want_write;
+    bool finished; /* a FIN has arrived */
+    int error;     /* a reset has arrived */
+    bool told;
+};
+
+struct pipe {
+    struct list node;
+    struct half ends[2];
+};
+
+struct tcp_listener {
+    struct list node;
+    struct sim_node *owner;
+    struct endpoint bind_to;
+    void (*on_accept)(void *arg, struct link *link);
+    void *arg;
+};
+
+struct sim_node {
+    struct list node;
+    struct sim_net *net;
+    struct loop *loop;
+    struct list listeners;
+    struct endpoint addresses[MAX_ADDRESSES];
+    size_t address_count;
+    uint16_t next_port;
+    bool down;
+};
+
+struct name {
+    const char *name;
+    struct endpoint address;
+};
+
+struct sim_net {
+    struct virtual_world *world;
+    struct list nodes;
+    struct list pipes;
+    struct sim_node *current;
+    int64_t out_ms;
+    int64_t back_ms;
+    enum transport_kind kind;
+    size_t segment_max;
+    size_t window;
+    struct name names[MAX_NAMES];
+    size_t name_count;
+    uint64_t random;
+};
+
+static struct sim_net *the_net;
+
+/* ---- core/random.h: splitmix64, seeded ---- */
+
+uint64_t random_u64(void)
+{
+    uint64_t z = the_net->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void random_bytes(void *out, size_t size)
+{
+    uint8_t *at = out;
+    for (size_t i = 0; i < size; i++) {
+        at[i] = (uint8_t)random_u64();
+    }
+}
+
+/* ---- the network and its nodes ---- */
+
+struct sim_net *sim_net_new(uint64_t seed)
+{
+    assert(the_net == NULL);
+    the_net = xalloc(sizeof *the_net);
+    the_net->random = seed;
+    the_net->world = virtual_world_new();
+    the_net->kind = TRANSPORT_TCP;
+    the_net->window = DEFAULT_WINDOW;
+    sim_net_set_latency(the_net, 10, 10);
+    list_init(&the_net->nodes);
+    list_init(&the_net->pipes);
+    return the_net;
+}
+
+static void event_free(struct event *event)
+{
+    list_remove(&event->node);
+    buf_fini(&event->data);
+    free(event);
+}
+
+static void half_fini(struct half *half)
+{
+    timer_stop(&half->arrival);
+    deferred_cancel(&half->ready);
+    for (struct list *node; (node = list_first(&half->events)) != NULL;) {
+        event_free(CONTAINER_OF(node, struct event, node));
+    }
+    buf_fini(&half->readable);
+}
+
+void sim_net_free(struct sim_net *net)
+{
+    LIST_EACH(&net->pipes, pipe_node)
+    {
+        struct pipe *pipe = CONTAINER_OF(pipe_node, struct pipe, node);
+        half_fini(&pipe->ends[0]);
+        half_fini(&pipe->ends[1]);
+        free(pipe);
+    }
+    LIST_EACH(&net->nodes, sim_node)
+    {
+        struct sim_node *node = CONTAINER_OF(sim_node, struct sim_node, node);
+        assert(list_is_empty(&node->listeners));
+        loop_free(node->loop);
+        free(node);
+    }
+    virtual_world_free(net->world);
+    free(net);
+    the_net = NULL;
+}
+
+struct virtual_world *sim_net_world(const struct sim_net *net)
+{
+    return net->world;
+}
+
+void sim_net_run(struct sim_net *net, int64_t duration_ms)
+{
+    virtual_world_run(net->world, virtual_world_now_ms(net->world) + duration_ms);
+}
+
+struct sim_node *sim_node_new(struct sim_net *net, const char *address)
+{
+    struct sim_node *node = xalloc(sizeof *node);
+    node->net = net;
+    node->loop = virtual_loop_new(net->world);
+    node->next_port = 40000;
+    list_init(&node->listeners);
+    list_append(&net->nodes, &node->node);
+    sim_node_add_address(node, address);
+    return node;
+}
+
+void sim_node_add_address(struct sim_node *node, const char *address)
+{
+    assert(node->address_count < MAX_ADDRESSES);
+    int rc = endpoint_parse_ip(address, 0, &node->addresses[node->address_count++]);
+    assert(rc == 0);
+    (void)rc;
+}
+
+void sim_node_drop_addresses(struct sim_node *node)
+{
+    node->address_count = 0;
+}
+
+struct loop *sim_node_loop(const struct sim_node *node)
+{
+    return node->loop;
+}
+
+void sim_node_enter(struct sim_node *node)
+{
+    node->net->current = node;
+}
+
+void sim_net_set_latency(struct sim_net *net, int64_t out_ms, int64_t back_ms)
+{
+    net->out_ms = out_ms;
+    net->back_ms = back_ms;
+}
+
+void sim_net_set_kind(struct sim_net *net, enum transport_kind kind)
+{
+    net->kind = kind;
+}
+
+void sim_net_set_segments(struct sim_net *net, size_t max)
+{
+    net->segment_max = max;
+}
+
+void sim_net_set_window(struct sim_net *net, size_t window)
+{
+    net->window = window;
+}
+
+void sim_node_set_down(struct sim_node *node, bool down)
+{
+    node->down = down;
+}
+
+size_t net_interfaces(struct endpoint *ret_addresses, size_t max)
+{
+    const struct sim_node *node = the_net->current;
+    size_t count = 0;
+    for (uint8_t ip_size = 4; ip_size <= 16; ip_size = (uint8_t)(ip_size + 12)) {
+        for (size_t i = 0; i < node->address_count && count < max; i++) {
+            if (node->addresses[i].ip_size == ip_size) {
+                ret_addresses[count++] = node->addresses[i];
+            }
+        }
+    }
+    return count;
+}
+
+static struct sim_node *node_of_loop(const struct loop *loop)
+{
+    LIST_EACH(&the_net->nodes, list_node)
+    {
+        struct sim_node *node = CONTAINER_OF(list_node, struct sim_node, node);
+        if (node->loop == loop) {
+            return node;
+        }
+    }
+    assert(false);
+    return NULL;
+}
+
+/* ---- streams ---- */
+
+static struct half *half_of(struct link *link)
+{
+    return CONTAINER_OF(link, struct half, link);
+}
+
+static int64_t now_ms(void)
+{
+    return virtual_world_now_ms(the_net->world);
+}
+
+static void arm(struct half *half)
+{
+    struct list *first = list_first(&half->events);
+    if (first != NULL) {
+        int64_t wait_ms = CONTAINER_OF(first, struct event, node)->due_ms - now_ms();
+        timer_start(&half->arrival, wait_ms > 0 ? wait_ms : 0);
+    }
+}
+
+/* Sends something to the other end; nothing overtakes what was sent before. */
+static struct event *post(struct half *from, enum event_kind kind, int error)
+{
+    struct half *to = from->other;
+    struct event *event = xalloc(sizeof *event);
+    event->kind = kind;
+    event->error = error;
+    event->due_ms = now_ms() + from->latency_ms;
+    list_init(&event->node);
+    bool is_first = list_is_empty(&to->events);
+    list_append(&to->events, &event->node);
+    if (is_first) {
+        arm(to);
+    }
+    return event;
+}
+
+static void on_ready(void *arg)
+{
+    struct half *half = arg;
+    half->node->net->current = half->node;
+    if (!half->open || half->link.callbacks.on_readable == NULL) {
+        return;
+    }
+    bool has_news = buf_size(&half->readable) > 0 || half->finished || half->error != 0;
+    if (half->want_read && has_news) {
+        deferred_schedule(&half->ready);
+        half->link.callbacks.on_readable(half->link.arg);
+    }
+}
+
+static void accept_or_refuse(struct half *half)
+{
+    const struct endpoint *to = &half->other->link.remote;
+    LIST_EACH(&half->node->listeners, node)
+    {
+        struct tcp_listener *listener = CONTAINER_OF(node, struct tcp_listener, node);
+        if (listener->bind_to.port == to->port) {
+            half->open = true;
+            (void)post(half, EVENT_CONNECTED, 0);
+            listener->on_accept(listener->arg, &half->link);
+            return;
+        }
+    }
+    (void)post(half, EVENT_RESET, -ECONNREFUSED);
+}
+
+static void arrive(struct half *half, struct event *event)
+{
+    if (event->kind == EVENT_SYN) {
+        accept_or_refuse(half);
+    } else if (!half->open) {
+        if (event->kind == EVENT_DATA && half->other->open) {
+            (void)post(half, EVENT_RESET, -ECONNRESET);
+        }
+    } else if (event->kind == EVENT_CONNECTED) {
+        half->link.callbacks.on_connected(half->link.arg);
+    } else if (event->kind == EVENT_DATA) {
+        (void)buf_append(&half->readable, buf_view(&event->data));
+    } else if (event->kind == EVENT_WINDOW) {
+        if (half->want_write) {
+            half->want_write = false;
+            half->link.callbacks.on_writable(half->link.arg);
+        }
+    } else if (event->kind == EVENT_FIN) {
+        half->finished = true;
+    } else if (event->error == -ECONNREFUSED) {
+        half->link.callbacks.on_closed(half->link.arg, event->error);
+    } else {
+        half->error = event->error;
+    }
+}
+
+static void on_arrival(void *arg)
+{
+    struct half *half = arg;
+    half->node->net->current = half->node;
+    struct list *first;
+    while ((first = list_first(&half->events)) != NULL) {
+        struct event *event = CONTAINER_OF(first, struct event, node);
+        if (event->due_ms > now_ms()) {
+            break;
+        }
+        list_remove(&event->node);
+        if (!half->node->down && !half->other->node->down) {
+            arrive(half, event);
+        }
+        event_free(event);
+    }
+    arm(half);
+    if (half->open) {
+        deferred_schedule(&half->ready);
+    }
+}
+
+static ssize_t sim_read(struct link *link, void *out, size_t size)
+{
+    struct half *half = half_of(link);
+    size_t available = buf_size(&half->readable);
+    if (available == 0) {
+        return half->error != 0 ? half->error : half->finished ? 0 : -EAGAIN;
+    }
+    size_t taken = available < size ? available : size;
+    memcpy(out, buf_view(&half->readable).data, taken);
+    buf_consume(&half->readable, taken);
+    half->unread -= taken;
+    if (half->other->want_write) {
+        (void)post(half, EVENT_WINDOW, 0);
+    }
+    return (ssize_t)taken;
+}
+
+static void send_segments(struct half *half, const uint8_t *at, size_t size)
+{
+    size_t max = half->node->net->segment_max;
+    while (size > 0) {
+        size_t segment = max == 0 ? size : 1 + random_u64() % max;
+        segment = segment < size ? segment : size;
+        struct event *event = post(half, EVENT_DATA, 0);
+        (void)buf_append(&event->data, bytes_make(at, segment));
+        at += segment;
+        size -= segment;
+    }
+}
+
+static ssize_t sim_write(struct link *link, const struct iovec *parts, int count)
+{
+    struct half *half = half_of(link);
+    size_t written = 0;
+    if (half->error != 0) {
+        return half->error;
+    }
+    for (int i = 0; i < count; i++) {
+        size_t room = half->node->net->window - half->other->unread;
+        size_t size = parts[i].iov_len < room ? parts[i].iov_len : room;
+        send_segments(half, parts[i].iov_base, size);
+        half->other->unread += size;
+        written += size;
+        if (size < parts[i].iov_len) {
+            half->want_write = true;
+            break;
+        }
+    }
+    return (ssize_t)written;
+}
+
+static void sim_set_reading(struct link *link, bool wanted)
+{
+    struct half *half = half_of(link);
+    half->want_read = wanted;
+    if (wanted) {
+        deferred_schedule(&half->ready);
+    }
+}
+
+static void sim_close(struct link *link, bool graceful)
+{
+    struct half *half = half_of(link);
+    bool resets = buf_size(&half->readable) > 0 || (link->kind == TRANSPORT_UDP && !graceful);
+    half->open = false;
+    deferred_cancel(&half->ready);
+    buf_fini(&half->readable);
+    if (!half->forgotten) {
+        (void)post(half, resets ? EVENT_RESET : EVENT_FIN, resets ? -ECONNRESET : 0);
+    }
+}
+
+static const struct link_ops sim_ops = {
+    .read = sim_read,
+    .write = sim_write,
+    .set_reading = sim_set_reading,
+    .close = sim_close,
+};
+
+static void half_init(struct pipe *pipe, int side, struct sim_node *node, int64_t latency_ms)
+{
+    struct half *half = &pipe->ends[side];
+    half->pipe = pipe;
+    half->other = &pipe->ends[1 - side];
+    half->node = node;
+    half->latency_ms = latency_ms;
+    half->link.ops = &sim_ops;
+    half->link.kind = node->net->kind;
+    list_init(&half->events);
+    timer_init(&half->arrival, node->loop, on_arrival, half);
+    deferred_init(&half->ready, node->loop, on_ready, half);
+}
+
+/* ---- transport/tcp.h ---- */
+
+static struct sim_node *find_node(struct sim_node *from, const struct endpoint *to)
+{
+    if (endpoint_is_loopback(to)) {
+        return from;
+    }
+    LIST_EACH(&from->net->nodes, list_node)
+    {
+        struct sim_node *node = CONTAINER_OF(list_node, struct sim_node, node);
+        for (size_t i = 0; i < node->address_count; i++) {
+            if (endpoint_same_ip(&node->addresses[i], to)) {
+                return node;
+            }
+        }
+    }
+    return NULL;
+}
+
+static int find_source(struct sim_node *from, const struct endpoint *to, struct endpoint *ret)
+{
+    if (endpoint_is_loopback(to)) {
+        *ret = *to;
+        ret->port = from->next_port++;
+        return 0;
+    }
+    for (size_t i = 0; i < from->address_count; i++) {
+        if (from->addresses[i].ip_size == to->ip_size &&
+            endpoint_is_link_local(&from->addresses[i]) == endpoint_is_link_local(to) &&
+            !endpoint_is_loopback(&from->addresses[i])) {
+            *ret = from->addresses[i];
+            ret->port = from->next_port++;
+            return 0;
+        }
+    }
+    return -ENETUNREACH;
+}
+
+int tcp_dial(struct loop *loop, const struct endpoint *to, struct link **ret_link)
+{
+    struct sim_node *from = node_of_loop(loop);
+    struct sim_node *target = find_node(from, to);
+    struct endpoint source;
+    if (target == NULL || find_source(from, to, &source) != 0) {
+        return -ENETUNREACH;
+    }
+    struct sim_net *net = from->net;
+    struct pipe *pipe = xalloc(sizeof *pipe);
+    half_init(pipe, 0, from, net->out_ms);
+    half_init(pipe, 1, target, net->back_ms);
+    list_append(&net->pipes, &pipe->node);
+    pipe->ends[0].link.outgoing = true;
+    pipe->ends[0].link.remote = *to;
+    pipe->ends[0].open = true;
+    pipe->ends[1].link.remote = source;
+    (void)post(&pipe->ends[0], EVENT_SYN, 0);
+    *ret_link = &pipe->ends[0].link;
+    return 0;
+}
+
+static bool port_is_taken(const struct sim_node *node, uint16_t port)
+{
+    LIST_EACH(&node->listeners, list_node)
+    {
+        if (CONTAINER_OF(list_node, struct tcp_listener, node)->bind_to.port == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int tcp_listen(struct loop *loop, const struct endpoint *bind_to,
+               void (*on_accept)(void *arg, struct link *link), void *arg,
+               struct tcp_listener **ret_listener)
+{
+    struct sim_node *node = node_of_loop(loop);
+    if (bind_to->port != 0 && port_is_taken(node, bind_to->port)) {
+        return -EADDRINUSE;
+    }
+    struct tcp_listener *listener = xalloc(sizeof *listener);
+    listener->owner = node;
+    listener->bind_to = *bind_to;
+    listener->on_accept = on_accept;
+    listener->arg = arg;
+    if (bind_to->port == 0) {
+        listener->bind_to.port = node->next_port++;
+    }
+    list_append(&node->listeners, &listener->node);
+    *ret_listener = listener;
+    return 0;
+}
+
+uint16_t tcp_listener_port(const struct tcp_listener *listener)
+{
+    return listener->bind_to.port;
+}
+
+void tcp_listener_close(struct tcp_listener *listener)
+{
+    if (listener != NULL) {
+        list_remove(&listener->node);
+        free(listener);
+    }
+}
+
+/* ---- accidents ---- */
+
+void sim_node_forget(struct sim_node *node)
+{
+    LIST_EACH(&node->net->pipes, list_node)
+    {
+        struct pipe *pipe = CONTAINER_OF(list_node, struct pipe, node);
+        for (int side = 0; side < 2; side++) {
+            struct half *half = &pipe->ends[side];
+            if (half->node == node) {
+                half->forgotten = true;
+                half->open = false;
+                deferred_cancel(&half->ready);
+            }
+        }
+    }
+}
+
+void sim_node_break(struct sim_node *node)
+{
+    LIST_EACH(&node->net->pipes, list_node)
+    {
+        struct pipe *pipe = CONTAINER_OF(list_node, struct pipe, node);
+        if (pipe->ends[0].node != node && pipe->ends[1].node != node) {
+            continue;
+        }
+        for (int side = 0; side < 2; side++) {
+            struct half *half = &pipe->ends[side];
+            if (half->open) {
+                half->error = -ECONNRESET;
+                deferred_schedule(&half->ready);
+            }
+        }
+    }
+}
+
+size_t sim_node_links(const struct sim_node *node)
+{
+    size_t count = 0;
+    LIST_EACH(&node->net->pipes, list_node)
+    {
+        const struct pipe *pipe = CONTAINER_OF(list_node, struct pipe, node);
+        count += pipe->ends[0].node == node && pipe->ends[0].open ? 1u : 0u;
+        count += pipe->ends[1].node == node && pipe->ends[1].open ? 1u : 0u;
+    }
+    return count;
+}
+
+/* ---- core/resolver.h ---- */
+
+struct resolver {
+    struct loop *loop;
+};
+
+struct lookup {
+    struct timer timer;
+    char *host;
+    uint16_t port;
+    void (*on_found)(void *arg, const struct endpoint *endpoints, size_t count, const char *error);
+    void *arg;
+};
+
+void sim_net_add_name(struct sim_net *net, const char *name, const char *address)
+{
+    assert(net->name_count < MAX_NAMES);
+    struct name *entry = &net->names[net->name_count++];
+    entry->name = name;
+    int rc = endpoint_parse_ip(address, 0, &entry->address);
+    assert(rc == 0);
+    (void)rc;
+}
+
+int resolver_new(struct loop *loop, struct worker *worker, struct resolver **ret_resolver)
+{
+    (void)worker;
+    struct resolver *resolver = xalloc(sizeof *resolver);
+    resolver->loop = loop;
+    *ret_resolver = resolver;
+    return 0;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+    free(resolver);
+}
+
+static void lookup_free(struct lookup *lookup)
+{
+    timer_stop(&lookup->timer);
+    free(lookup->host);
+    free(lookup);
+}
+
+static void on_lookup(void *arg)
+{
+    struct lookup *lookup = arg;
+    struct endpoint found[RESOLVER_MAX_ADDRESSES];
+    size_t count = 0;
+    if (endpoint_parse_ip(lookup->host, lookup->port, &found[0]) == 0) {
+        count = 1;
+    }
+    for (size_t i = 0; i < the_net->name_count && count < RESOLVER_MAX_ADDRESSES; i++) {
+        if (strcmp(the_net->names[i].name, lookup->host) == 0) {
+            found[count] = the_net->names[i].address;
+            found[count++].port = lookup->port;
+        }
+    }
+    lookup->on_found(lookup->arg, found, count, count == 0 ? "no such name" : NULL);
+    lookup_free(lookup);
+}
+
+struct lookup *resolver_find(struct resolver *resolver, const char *host, uint16_t port,
+                             void (*on_found)(void *arg, const struct endpoint *endpoints,
+                                              size_t count, const char *error),
+                             void *arg)
+{
+    struct endpoint literal;
+    struct lookup *lookup = xalloc(sizeof *lookup);
+    lookup->host = xstrdup(host);
+    lookup->port = port;
+    lookup->on_found = on_found;
+    lookup->arg = arg;
+    timer_init(&lookup->timer, resolver->loop, on_lookup, lookup);
+    timer_start(&lookup->timer, endpoint_parse_ip(host, port, &literal) == 0 ? 0 : LOOKUP_MS);
+    return lookup;
+}
+
+void lookup_cancel(struct lookup *lookup)
+{
+    lookup_free(lookup);
+}
+
+/* ---- bare connections ---- */
+
+struct sim_raw {
+    struct link *link;
+    struct buf out;
+    size_t received;
+    bool connected;
+    bool closed;
+};
+
+static void raw_flush(struct sim_raw *raw)
+{
+    struct bytes rest = buf_view(&raw->out);
+    if (raw->connected && !raw->closed && rest.size > 0) {
+        struct iovec part = {.iov_base = raw->out.data + raw->out.start, .iov_len = rest.size};
+        ssize_t written = link_write(raw->link, &part, 1);
+        buf_consume(&raw->out, written > 0 ? (size_t)written : 0);
+    }
+}
+
+static void raw_on_connected(void *arg)
+{
+    struct sim_raw *raw = arg;
+    raw->connected = true;
+    link_set_reading(raw->link, true);
+    raw_flush(raw);
+}
+
+static void raw_on_readable(void *arg)
+{
+    struct sim_raw *raw = arg;
+    uint8_t sink[4096];
+    ssize_t got = link_read(raw->link, sink, sizeof sink);
+    if (got > 0) {
+        raw->received += (size_t)got;
+    } else if (got != -EAGAIN) {
+        raw->closed = true;
+        link_set_reading(raw->link, false);
+    }
+}
+
+static void raw_on_writable(void *arg)
+{
+    raw_flush(arg);
+}
+
+static void raw_on_closed(void *arg, int reason)
+{
+    (void)reason;
+    struct sim_raw *raw = arg;
+    raw->closed = true;
+}
+
+struct sim_raw *sim_raw_dial(struct sim_node *from, const char *address, uint16_t port)
+{
+    static const struct link_callbacks callbacks = {
+        .on_connected = raw_on_connected,
+        .on_readable = raw_on_readable,
+        .on_writable = raw_on_writable,
+        .on_closed = raw_on_closed,
+    };
+    struct endpoint to;
+    struct sim_raw *raw = xalloc(sizeof *raw);
+    int rc = endpoint_parse_ip(address, port, &to);
+    assert(rc == 0);
+    rc = tcp_dial(from->loop, &to, &raw->link);
+    assert(rc == 0);
+    (void)rc;
+    link_attach(raw->link, &callbacks, raw);
+    return raw;
+}
+
+void sim_raw_send(struct sim_raw *raw, struct bytes bytes)
+{
+    (void)buf_append(&raw->out, bytes);
+    raw_flush(raw);
+}
+
+size_t sim_raw_received(const struct sim_raw *raw)
+{
+    return raw->received;
+}
+
+bool sim_raw_is_closed(const struct sim_raw *raw)
+{
+    return raw->closed;
+}
+
+void sim_raw_close(struct sim_raw *raw)
+{
+    link_close(raw->link, true);
+    buf_fini(&raw->out);
+    free(raw);
+}
