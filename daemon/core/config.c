@@ -24,10 +24,14 @@ struct value {
     unsigned line; /* of the file, 0 when it is the default */
 };
 
+struct section_values {
+    struct value *items; /* one for each row of the section */
+};
+
 struct config {
     const struct config_section *sections;
     size_t count;
-    struct value **values; /* [section][item] */
+    struct section_values *values; /* one for each section */
 };
 
 /* One reading of a file. The first error ends it. */
@@ -73,7 +77,7 @@ static const struct config_item *find_item(const struct config_section *section,
 static struct value *value_of(const struct config *config, const struct config_section *section,
                               const struct config_item *item)
 {
-    return &config->values[section - config->sections][item - section->items];
+    return &config->values[section - config->sections].items[item - section->items];
 }
 
 static void set_value(struct value *value, const char *text, uint64_t number, unsigned line)
@@ -91,7 +95,8 @@ static struct config *new_with_defaults(const struct config_section *sections, s
     config->count = count;
     config->values = xalloc((count + 1) * sizeof *config->values);
     for (size_t i = 0; i < count; i++) {
-        config->values[i] = xalloc((count_items(sections[i].items) + 1) * sizeof(struct value));
+        config->values[i].items =
+            xalloc((count_items(sections[i].items) + 1) * sizeof(struct value));
         for (const struct config_item *item = sections[i].items; item->key != NULL; item++) {
             char error[512];
             uint64_t number = 0;
@@ -112,9 +117,9 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->count; i++) {
         size_t items = count_items(config->sections[i].items);
         for (size_t j = 0; j < items; j++) {
-            free(config->values[i][j].text);
+            free(config->values[i].items[j].text);
         }
-        free(config->values[i]);
+        free(config->values[i].items);
     }
     free(config->values);
     free(config);

@@ -87,7 +87,7 @@ static size_t cut(char *text, size_t size)
     while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80) {
         size--;
     }
-    memcpy(text + size, "...", 3);
+    memset(text + size, '.', 3);
     return size + 3;
 }
 

@@ -180,8 +180,12 @@ void net_tune_tcp(int fd)
 ssize_t net_write(int fd, const struct iovec *parts, int count)
 {
     /* sendmsg() does not write through msg_iov; only its type lacks the const. */
+    union {
+        const struct iovec *given;
+        struct iovec *wanted;
+    } pointer = {.given = parts};
     struct msghdr message = {
-        .msg_iov = (struct iovec *)(uintptr_t)parts,
+        .msg_iov = pointer.wanted,
         .msg_iovlen = (size_t)(count < MAX_PARTS ? count : MAX_PARTS),
     };
     ssize_t sent;

@@ -178,8 +178,9 @@ static void on_news(void *arg, unsigned ready)
     move_all(&worker->ended, &ended);
     (void)pthread_mutex_unlock(&worker->mutex);
     join_threads(&ended);
-    struct job *job;
-    while ((job = take_job(&done)) != NULL) {
+    LIST_EACH(&done, node)
+    {
+        struct job *job = CONTAINER_OF(node, struct job, node);
         if (job->on_done != NULL) {
             job->on_done(job->arg, job->data);
         }

@@ -161,10 +161,8 @@ static bool is_watched(const struct loop *loop, const struct io *io)
     return false;
 }
 
-bool virtual_loop_poll(struct loop *loop, int timeout_ms)
+static nfds_t collect(const struct loop *loop, struct pollfd *fds, struct io **ios)
 {
-    struct pollfd fds[MAX_IOS];
-    struct io *ios[MAX_IOS];
     nfds_t count = 0;
     LIST_EACH(&loop->ios, node)
     {
@@ -177,6 +175,14 @@ bool virtual_loop_poll(struct loop *loop, int timeout_ms)
             ios[count++] = io;
         }
     }
+    return count;
+}
+
+bool virtual_loop_poll(struct loop *loop, int timeout_ms)
+{
+    struct pollfd fds[MAX_IOS];
+    struct io *ios[MAX_IOS];
+    nfds_t count = collect(loop, fds, ios);
     if (poll(fds, count, timeout_ms) <= 0) {
         return false;
     }
