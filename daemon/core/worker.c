@@ -244,16 +244,22 @@ static void stop_threads(struct worker *worker)
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
+static void drop_jobs(struct list *jobs)
+{
+    LIST_EACH(jobs, node)
+    {
+        job_free(CONTAINER_OF(node, struct job, node));
+    }
+}
+
 void worker_free(struct worker *worker)
 {
     if (worker == NULL) {
         return;
     }
     stop_threads(worker);
-    struct job *job;
-    while ((job = take_job(&worker->queued)) != NULL || (job = take_job(&worker->done)) != NULL) {
-        job_free(job);
-    }
+    drop_jobs(&worker->queued);
+    drop_jobs(&worker->done);
     io_fini(&worker->io);
     (void)close(worker->event_fd);
     (void)pthread_cond_destroy(&worker->work);
