@@ -232,7 +232,7 @@ static void silence_ends_after_five_seconds(void **state)
 static void noise_before_hello_is_not_answered(void **state)
 {
     struct story *story = *state;
-    send_bytes(story, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37);
+    send_bytes(story, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
     assert_false(is_alive(story));
     read_all(story);
     assert_int_equal(story->received_size, 0);
