@@ -8,7 +8,7 @@ build_packages=(
 )
 # What the tests need besides.
 test_packages=(
-    libcmocka-dev python3-pytest python3-pytest-timeout python3-hypothesis
+    libcmocka-dev python3-pytest python3-pytest-timeout
     clang libclang-rt-dev clang-format shellcheck mandoc systemd binutils util-linux procps
 )
 # What lets other Pythons than Debian's run Debian's pytest.
@@ -48,9 +48,10 @@ need_packages() {
         as_root=(sudo)
     fi
     printf 'Installing %s\n' "${missing[*]}" >&2
-    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 ||
-        ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -q -y --no-install-recommends "${missing[@]}" >&2; then
+    as_root+=(env DEBIAN_FRONTEND=noninteractive)
+    if ! "${as_root[@]}" apt-get update -qq >&2 ||
+        ! "${as_root[@]}" apt-get install -qq -o Dpkg::Use-Pty=0 -y --no-install-recommends \
+            "${missing[@]}" </dev/null >&2; then
         printf 'The packages could not be installed. As root:\n  apt-get update && %s\n' \
             "$command" >&2
         exit 69
@@ -64,7 +65,7 @@ setup_build() {
     shift
     wanted="${CC-} $*"
     if [ -f "$directory/build.ninja" ]; then
-        if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" = "$wanted" ]; then
+        if [ $# -eq 0 ] || [ ! -f "$stamp" ] || [ "$(cat "$stamp")" = "$wanted" ]; then
             return 0
         fi
         find "$directory" -mindepth 1 ! -name '*.log' -delete

@@ -15,8 +15,8 @@ class Tally:
         self.passed = self.failed = self.skipped = 0
         self.lines = []
 
-    def fail(self, name, reason=""):
-        self.failed += 1
+    def fail(self, name, reason="", count=1):
+        self.failed += count
         self.lines.append("FAILED  %s%s" % (name, ": " + reason if reason else ""))
 
     def skip(self, name, reason):
@@ -51,8 +51,9 @@ def count_suite(tally, suite):
     for case in cases:
         count_case(tally, case, name if name not in ("pytest", "ratsd") else "")
     plan = re.match(r"\s*1\.\.(\d+)", suite.findtext("system-out") or "")
-    for _ in range(int(plan.group(1)) - len(cases) if plan else 0):
-        tally.fail(name, "planned, but the program ended before it")
+    missing = int(plan.group(1)) - len(cases) if plan else 0
+    if missing > 0:
+        tally.fail(name, "the program ended before %d of its cases" % missing, missing)
     ended = re.search(r"\(test program exited with status code ([^)]*)\)",
                       suite.findtext("system-err") or "")
     if ended and tally.failed == before:
