@@ -141,6 +141,11 @@ static bool may_run(struct request *request, const struct method_row *row)
                      row->name, (long)geteuid());
         return false;
     }
+    if (!json_is_object(request->params)) {
+        request_fail(request, E_INVALID_PARAMETER,
+                     "the member 'p' of a call must be an object of parameters");
+        return false;
+    }
     char text[TEXT_SIZE];
     const char *field = NULL;
     if (validate_fields(row->params, request->params, &field, text, sizeof(text)) < 0) {

@@ -315,6 +315,9 @@ static void read_session(struct session *session)
     ssize_t size = receive(session, room, space, &fds);
     if (size > 0) {
         intake_filled(&session->intake, (size_t)size);
+        if (fds > 0) {
+            session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
+        }
         take_frames(session);
     } else if (size != -EAGAIN && size != -EINTR) {
         session->input_ended = true;
@@ -322,9 +325,6 @@ static void read_session(struct session *session)
     if (intake_settle(&session->intake) < 0) {
         session_end(session, "out of memory");
         return;
-    }
-    if (fds > 0) {
-        session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
     }
     session_recharge(session);
     session_update_reading(session);

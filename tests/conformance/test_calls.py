@@ -34,10 +34,10 @@ def refused(client, frame_id):
 
 def test_an_unknown_method_fails_that_call_only(shared_daemon):
     client = shared_daemon.client()
-    for name in ("no.such", "", "peer", "peer.list ", "PEER.LIST", "peer.list\x00x", "x" * 5000):
+    for name in ("no.such", "", "peer", "peer.list ", "PEER.LIST", "x" * 5000):
         with pytest.raises(ratsipc.Failed) as failed:
             client.call(name)
-        assert failed.value.error in ("unknown_method", "malformed")
+        assert failed.value.error == "unknown_method"
     assert client.is_alive()
 
 
@@ -117,7 +117,11 @@ def test_describe_of_one_method_is_a_part_of_the_whole(shared_daemon):
 
 def test_128_calls_in_progress_and_the_next_is_refused(daemon, black_hole):
     client = daemon().client()
-    running = [client.begin("peer.connect", black_hole(i)) for i in range(128)]
+    running = []
+    for i in range(128):
+        running.append(client.begin("peer.connect", black_hole(i)))
+        if i % 32 == 31 and i < 127:
+            assert client.is_alive()  # not all in one breath: looking addresses up has a limit too
     assert refused(client, client.begin("peer.connect", black_hole(128))) == "limit"
     assert refused(client, client.begin("log.get_level")) == "limit"
     client.cancel(running[5])

@@ -191,7 +191,7 @@ def nested(depth, opening="[", closing="]"):
 ], ids=str)
 def test_heads_that_are_not_json_as_we_speak_it(shared_daemon, head):
     client = shared_daemon.client()
-    client.calls[5] = None
+    client.calls[5] = "?"
     client.send(encode(CALL, 5, head))
     frame = client.read_frame(3)
     assert frame.kind == FAIL and frame.id in (0, 5)
@@ -219,7 +219,7 @@ def test_heads_that_look_odd_and_are_well(shared_daemon, head):
 
 def test_a_body_where_none_is_asked_for_is_ignored_or_refused(shared_daemon):
     client = shared_daemon.client()
-    client.calls[5] = None
+    client.calls[5] = "?"
     client.send(encode(CALL, 5, GOOD_HEAD, b"body" * 100))
     assert client.read_frame(3).id in (0, 5)
     assert shared_daemon.client().is_alive()

@@ -23,6 +23,7 @@ MAX_SIZE = 64 * 1024 * 1024 + 64 * 1024
 MAX_PAYLOAD = 64 * 1024 * 1024 - 20
 CHANNEL = 1
 EVERY_PEER = "0" * 64
+A_MESSAGE = "a MESSAGE with an id"  # stands for the method where a message is answered
 
 
 class Frame(NamedTuple):
@@ -131,7 +132,8 @@ class Client:
             return
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
         sent = self.sock.sendmsg([data], ancillary)
-        self.sock.sendall(data[sent:])
+        if sent < len(data):
+            self.sock.sendall(data[sent:])
 
     def fill(self, deadline):
         """Reads once into the buffer. Closed at the end, TimeoutError past the deadline."""
@@ -253,7 +255,7 @@ class Client:
 
     def send_asked(self, peer, name, body, timeout=None):
         """With an id: how many peers it went to, or Failed."""
-        frame_id = self.new_id(None)
+        frame_id = self.new_id(A_MESSAGE)
         self.send(encode_message(peer, name, body, frame_id))
         return self.finish(frame_id, timeout)["peers"]
 
