@@ -58,13 +58,21 @@ void request_reply(struct request *request, json_t *result)
     request_free(request);
 }
 
+json_t *fail_head(enum proto_error error, const char *text, json_t *details)
+{
+    char safe[TEXT_SIZE];
+    if (!text_is_utf8(bytes_from_string(text))) { /* a sentence that was cut within a character */
+        text = text_escape(bytes_from_string(text), safe, sizeof(safe));
+    }
+    return json_pack("{s:s, s:i, s:s, s:o}", "e", proto_errors[error].name, "code",
+                     proto_errors[error].code, "text", text, "d",
+                     details == NULL ? json_object() : details);
+}
+
 static void send_fail(struct session *session, uint64_t id, enum proto_error error,
                       const char *text, json_t *details)
 {
-    session_send_json(session, FRAME_FAIL, id,
-                      json_pack("{s:s, s:i, s:s, s:o}", "e", proto_errors[error].name, "code",
-                                proto_errors[error].code, "text", text, "d",
-                                details == NULL ? json_object() : details));
+    session_send_json(session, FRAME_FAIL, id, fail_head(error, text, details));
 }
 
 void request_fail(struct request *request, enum proto_error error, const char *format, ...)

@@ -189,9 +189,7 @@ void session_reject(struct session *session, enum proto_error error, const char 
     }
     log_info("clients", "session %llu (pid %d) rejected: %s", (unsigned long long)session->number,
              (int)session->credentials.pid, text);
-    session_send_json(session, FRAME_FAIL, 0,
-                      json_pack("{s:s, s:i, s:s, s:{}}", "e", proto_errors[error].name, "code",
-                                proto_errors[error].code, "text", text, "d"));
+    session_send_json(session, FRAME_FAIL, 0, fail_head(error, text, NULL));
     if (session->state == SESSION_READY) {
         host_emit(session->ipc->host, EV_SESSION_ENDED, session_facts(session));
         session->state = SESSION_CLOSING;

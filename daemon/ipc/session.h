@@ -138,6 +138,8 @@ static inline bool session_is_ready(const struct session *session)
 /* calls.c */
 void session_on_call(struct session *session, const struct frame *frame);
 void session_on_cancel(struct session *session, const struct frame *frame);
+/* The head of a FAIL frame; details may be NULL and are taken. */
+json_t *fail_head(enum proto_error error, const char *text, json_t *details);
 /* -EAGAIN: offer the frame again later. */
 int session_on_message(struct session *session, const struct frame *frame);
 void session_cancel_calls(struct session *session);

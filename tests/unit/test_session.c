@@ -262,6 +262,20 @@ static void bad_parameters_name_the_field(void **state)
     assert_true(is_alive(story));
 }
 
+static void an_error_about_long_text_is_still_text(void **state)
+{
+    struct story *story = *state;
+    char head[512] = "{\"m\":\"session.watch\",\"p\":{\"events\":[\"a";
+    greet(story, "stall");
+    for (int i = 0; i < 60; i++) {
+        (void)strcat(head, "\xc3\xa9");
+    }
+    (void)strcat(head, "\"]}}");
+    send_call(story, head);
+    expect_failure(story, story->next_id, "not_found");
+    assert_true(is_alive(story));
+}
+
 static void control_methods_need_permission(void **state)
 {
     struct story *story = *state;
@@ -472,6 +486,7 @@ int main(void)
         STORY(noise_before_hello_is_not_answered),
         STORY(a_broken_frame_is_answered_and_ends_the_session),
         STORY(bad_parameters_name_the_field),
+        STORY(an_error_about_long_text_is_still_text),
         STORY(control_methods_need_permission),
         STORY(an_unknown_method_fails_only_that_call),
         STORY(a_cancelled_call_gets_exactly_one_answer),
