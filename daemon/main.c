@@ -307,8 +307,11 @@ static int start_node(struct ratsd *ratsd)
                        strerror(-result));
         return fail(ratsd, EXIT_FAILED);
     }
-    if (mesh_start(ratsd->mesh, ratsd->error, sizeof(ratsd->error)) < 0 ||
-        paths_make_runtime(&ratsd->paths, ratsd->error, sizeof(ratsd->error)) < 0) {
+    result = mesh_start(ratsd->mesh, ratsd->error, sizeof(ratsd->error));
+    if (result == -EINVAL) { /* not an address: the configuration is wrong, not the machine */
+        return fail(ratsd, EXIT_USAGE);
+    }
+    if (result < 0 || paths_make_runtime(&ratsd->paths, ratsd->error, sizeof(ratsd->error)) < 0) {
         return fail(ratsd, EXIT_FAILED);
     }
     result = ipc_listen(ratsd->ipc, ratsd->paths.socket, ratsd->error, sizeof(ratsd->error));

@@ -20,15 +20,21 @@ static void fill_address(struct sockaddr_un *address, const char *path)
     (void)snprintf(address->sun_path, sizeof(address->sun_path), "%s", path);
 }
 
-/* Whether somebody answers on the socket that is in the way. */
-static bool is_alive(const struct sockaddr_un *address)
+/* Whether somebody answers on the socket that is in the way, and which process, 0 if not known. */
+static bool is_alive(const struct sockaddr_un *address, pid_t *ret_pid)
 {
+    struct ucred owner = {.pid = 0};
+    socklen_t size = sizeof(owner);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *ret_pid = 0;
     if (fd < 0) {
         return true; /* not known to be dead: leave it alone */
     }
     bool dead = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
                 (errno == ECONNREFUSED || errno == ENOENT);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &size) == 0) {
+        *ret_pid = owner.pid;
+    }
     (void)close(fd);
     return !dead;
 }
@@ -46,11 +52,12 @@ static int clear_path(const struct sockaddr_un *address, char *error, size_t err
                        address->sun_path);
         return -EEXIST;
     }
-    if (is_alive(address)) {
+    pid_t pid;
+    if (is_alive(address, &pid)) {
         (void)snprintf(error, error_size,
-                       "another ratsd answers on %s; stop it, or use --instance or --socket for a "
-                       "second one",
-                       address->sun_path);
+                       "another ratsd (pid %ld) answers on %s; stop it, or use --instance or "
+                       "--socket for a second one",
+                       (long)pid, address->sun_path);
         return -EADDRINUSE;
     }
     return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;

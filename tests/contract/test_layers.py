@@ -13,7 +13,7 @@ CLIENT_FOLDERS = {"proto": "proto", "librats": "", "ratsctl": "ratsctl"}
 # What the C library and the kernel provide; everything else must be named in LAYERS.
 LIBC_FOLDERS = {"sys", "net", "netinet", "arpa", "linux"}
 LIBC = set(
-    "assert ctype dirent dlfcn endian errno fcntl getopt grp ifaddrs inttypes limits locale math "
+    "assert ctype dirent dlfcn endian errno fcntl getopt grp ifaddrs inttypes limits locale malloc math "
     "netdb poll pwd sched signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib "
     "string strings syslog termios time unistd byteswap spawn threads langinfo wchar wctype"
     .split()

@@ -1,6 +1,7 @@
 """Starts that must fail, each with a sentence, a remedy and its exit code; and ends that must be
 clean (reliability.md R8, R27, V29)."""
 import os
+import re
 import signal
 import socket
 import stat
@@ -58,7 +59,7 @@ def test_a_wrong_command_line(tmp_path, words, hint):
 def test_a_wrong_configuration_names_file_and_line(daemon, text, hint):
     node = daemon.make(config=text)
     said = fails_with(node, EXIT_USAGE, node.config_path, hint)
-    assert ":%d" % len(text.strip().splitlines()) in said or "line" in said
+    assert re.search(re.escape(node.config_path) + r":\d+: ", said)
     checked = subprocess.run(node.command() + ["--check-config"], check=False, timeout=DEADLINE_S,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              universal_newlines=True, env=environment(node.directory))
@@ -78,10 +79,20 @@ def test_a_busy_port(daemon):
         taken.bind(("127.0.0.1", 0))
         taken.listen(1)
         port = taken.getsockname()[1]
-        node = daemon.make(listen="127.0.0.1:%d" % port)
-        fails_with(node, EXIT_FAILED, port)
+        node = daemon.make(listen="127.0.0.1:%d" % port, config="[network]\nport_attempts = 1\n")
+        fails_with(node, EXIT_FAILED, port, "in use", "network.port")
     node.start()
     assert node.port == port
+
+
+def test_a_busy_port_gives_way_to_the_next(daemon):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        node = daemon(listen="127.0.0.1:%d" % port)
+        assert port < node.port <= port + 4
+        assert "port %d is busy, listening on %d" % (port, node.port) in node.log()
 
 
 def test_a_second_daemon_on_the_same_state(daemon):
@@ -128,7 +139,7 @@ def test_a_socket_path_that_is_too_long(daemon):
     node.socket = os.path.join(node.directory, "s" * 120)
     ended, said = node.run()
     assert ended in (EXIT_FAILED, EXIT_USAGE)
-    assert "s" * 120 in said
+    assert "107" in said
 
 
 # --- the key ---
