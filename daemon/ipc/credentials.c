@@ -1,12 +1,21 @@
 #include "ipc/credentials.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 #define MAX_GROUPS 65536 /* the kernel's own limit */
 
@@ -39,6 +48,33 @@ int credentials_read(int fd, gid_t control_group, struct credentials *ret_creden
     *ret_credentials =
         (struct credentials){.pid = peer.pid, .uid = peer.uid, .gid = peer.gid, .control = control};
     return 0;
+}
+
+static void read_program_name(pid_t pid, char name[PROGRAM_NAME_SIZE])
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? 0 : read(file, name, PROGRAM_NAME_SIZE - 1);
+    name[size > 0 ? size : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    if (file >= 0) {
+        (void)close(file);
+    }
+}
+
+void credentials_program_name(int fd, pid_t pid, char ret_name[PROGRAM_NAME_SIZE])
+{
+    int process = -1;
+    socklen_t size = sizeof(process);
+    bool pinned = getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &size) == 0;
+    read_program_name(pid, ret_name);
+    if (pinned && syscall(SYS_pidfd_send_signal, process, 0, NULL, 0) < 0 && errno == ESRCH) {
+        ret_name[0] = '\0'; /* it had ended: the name may be another's */
+    }
+    if (pinned) {
+        (void)close(process);
+    }
 }
 
 int credentials_find_group(const char *name, gid_t *ret_group)

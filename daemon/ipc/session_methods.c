@@ -7,6 +7,7 @@
 #include "ipc/session.h"
 #include "proto/describe.h"
 #include "service/request.h"
+#include "util/text.h"
 
 /* The highest version in the client's list that we speak, or false. */
 static bool pick_version(const json_t *versions, int *ret_minor)
@@ -33,6 +34,16 @@ static bool pick_version(const json_t *versions, int *ret_minor)
 static void copy_text(char out[SESSION_NAME_SIZE], const json_t *value)
 {
     (void)snprintf(out, SESSION_NAME_SIZE, "%s", value == NULL ? "" : json_string_value(value));
+}
+
+/* A client that does not name itself is shown by its program's name. */
+static void name_after_program(struct session *session)
+{
+    char program[PROGRAM_NAME_SIZE];
+    credentials_program_name(session->fd, session->credentials.pid, program);
+    if (text_is_utf8(bytes_from_string(program))) {
+        (void)snprintf(session->name, sizeof(session->name), "%s", program);
+    }
 }
 
 static enum slow_policy parse_slow(const json_t *value)
@@ -87,6 +98,9 @@ static void on_hello(struct session *session, struct request *request)
         return;
     }
     copy_text(session->name, json_object_get(params, "name"));
+    if (session->name[0] == '\0') {
+        name_after_program(session);
+    }
     copy_text(session->agent, json_object_get(params, "agent"));
     session->slow = parse_slow(json_object_get(params, "slow"));
     announce(session); /* before it is ready itself: nobody hears of their own arrival */

@@ -24,6 +24,20 @@ static void our_own_user_may_control(void **state)
     (void)close(fds[1]);
 }
 
+static void the_kernel_tells_our_program_name(void **state)
+{
+    (void)state;
+    int fds[2];
+    char name[PROGRAM_NAME_SIZE];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    credentials_program_name(fds[0], getpid(), name);
+    assert_string_equal(name, "test_credential"); /* as long as the kernel keeps it */
+    credentials_program_name(fds[0], -1, name);
+    assert_string_equal(name, "");
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 static void what_is_not_a_socket_is_an_error(void **state)
 {
     (void)state;
@@ -48,6 +62,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_own_user_may_control),
+        cmocka_unit_test(the_kernel_tells_our_program_name),
         cmocka_unit_test(what_is_not_a_socket_is_an_error),
         cmocka_unit_test(groups_are_found_by_name_and_number),
     };
