@@ -102,8 +102,9 @@ class RatsClient(MessageMethods, ProcessMethods):
         trace: Optional[TracebackType],
     ) -> None:
         try:
-            if not self._session.closed:
-                self.stop()
+            self.stop()
+        except RatsNotRunningError:
+            pass  # closed already
         finally:
             self.close()
 

@@ -19,7 +19,6 @@ from ctypes import (
     c_ssize_t,
     c_uint,
     c_uint32,
-    c_uint64,
     c_void_p,
 )
 from typing import Any, Dict, List, Optional, Tuple, Type

@@ -281,6 +281,7 @@ class Session:
         if self._forked:
             return
         self.dispatcher.stop()
+        self._destroy_if_last()
         if wait and not self.on_dispatch_thread():
             self._wait_destroyed(None)
 
@@ -292,7 +293,8 @@ class Session:
 
     def _destroy_if_last(self) -> None:
         with self._lock:
-            if self._inside or not self._loop_ended or self._destroyed:
+            open_or_used = self._handle is not None or self._inside or not self._loop_ended
+            if open_or_used or self._destroyed:
                 return
             self._destroyed = True
         _sessions.discard(self)
