@@ -86,6 +86,10 @@ class Dispatcher:
         self._error: Optional[ErrorCallback] = None
 
     # --- what is called -------------------------------------------------------------------
+    # In batch mode the library calls nothing, so its setters are not used: these take the place
+    # of rats_set_connection_callback, rats_set_disconnect_callback, rats_set_string_callback,
+    # rats_set_binary_callback, rats_set_json_callback, rats_set_daemon_callback,
+    # rats_set_overflow_callback and rats_set_event_callback.
 
     def set_channel(self, channel: bytes, callback: Optional[ChannelCallback]) -> None:
         with self._lock:
