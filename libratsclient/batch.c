@@ -1,0 +1,92 @@
+/* Batches: the application takes slices of the inbox itself, instead of a dispatcher. */
+#include <errno.h>
+
+#include "client.h"
+#include "clock.h"
+
+/* The handle if it delivers batches; the last error is set otherwise. */
+static struct client *enter(rats_client_t handle)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client != NULL && !client->batches) {
+        (void)error_set(RATS_ERROR_INVALID_PARAMETER,
+                        "the handle has callbacks; RATS_DISPATCH_BATCHES was not asked for");
+        return NULL;
+    }
+    return client;
+}
+
+/* (locked) The next slice that belongs to the present start. */
+static struct slice *take_live(struct client *client)
+{
+    struct slice *slice = inbox_take(&client->inbox);
+    while (slice != NULL && (!client->started || slice->epoch != client->epoch)) {
+        client_release_slice(client, slice);
+        slice = inbox_take(&client->inbox);
+    }
+    return slice;
+}
+
+const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_size)
+{
+    if (ret_size != NULL) {
+        *ret_size = 0;
+    }
+    struct client *client = enter(handle);
+    if (client == NULL) {
+        return NULL;
+    }
+    if (ret_size == NULL) {
+        (void)error_set(RATS_ERROR_INVALID_PARAMETER, "ret_size is NULL");
+        return NULL;
+    }
+    const int64_t deadline_ms = timeout_ms == 0 ? 0 : clock_deadline(timeout_ms);
+    client_lock(client);
+    client->waiters++;
+    const unsigned stops = client->stops;
+    struct slice *slice = NULL;
+    int rc = 0;
+    while (!client->closing && client->stops == stops) {
+        slice = take_live(client);
+        if (slice != NULL || timeout_ms == 0 || rc == -ETIMEDOUT) {
+            break;
+        }
+        rc = condition_wait(&client->inbox.arrived, &client->lock, deadline_ms);
+    }
+    const void *data = NULL;
+    if (slice != NULL) {
+        client->pins++;
+        *ret_size = slice->size;
+        data = slice_data(slice);
+    } else if (client->closing) {
+        (void)error_set(RATS_ERROR_NOT_RUNNING, "the handle is being destroyed");
+    } else if (client->stops == stops) {
+        (void)error_set(RATS_ERROR_TIMEOUT, "nothing arrived within %d ms", timeout_ms);
+    }
+    client_leave(client);
+    client_unlock(client);
+    return data;
+}
+
+void rats_release_batch(rats_client_t handle, const void *batch)
+{
+    struct client *client = enter(handle);
+    if (client == NULL || batch == NULL) {
+        return;
+    }
+    client_lock(client);
+    struct slice *slice = inbox_find_held(&client->inbox, batch);
+    if (slice == NULL) {
+        client_unlock(client);
+        (void)error_set(RATS_ERROR_INVALID_PARAMETER, "that is not a batch of this handle");
+        return;
+    }
+    client_release_slice(client, slice);
+    client_unpin(client);
+}
+
+int rats_batch_fd(rats_client_t handle)
+{
+    const struct client *client = enter(handle);
+    return client == NULL ? -1 : client->inbox.event_fd;
+}

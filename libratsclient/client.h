@@ -1,0 +1,168 @@
+/* One handle: the struct behind rats_client_t, and what its pieces call of each other.
+ *
+ * client.c makes and ends it; reader.c is the thread that reads the socket, dispatch.c the one that
+ * runs callbacks. One mutex, `lock`, guards everything but what is marked otherwise, and is never
+ * held while the application's code runs. Functions marked (locked) expect it to be held.
+ *
+ * Started and epoch: a session is started from the point of the stream where the daemon's answer to
+ * session.start stands. Each start has a number, the epoch; slices in the inbox carry it, and what
+ * is of another epoch than the present one is never delivered. 0 = not started. */
+#ifndef LIBRATS_CLIENT_H
+#define LIBRATS_CLIENT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "calls.h"
+#include "error.h"
+#include "inbox.h"
+#include "librats.h"
+#include "log.h"
+#include "mirror.h"
+#include "outbox.h"
+#include "proto/events.h"
+#include "proto/methods.h"
+
+#define CALL_TIMEOUT_MS    10000 /* for what the daemon answers without waiting for anybody */
+#define CONNECT_TIMEOUT_MS 15000
+#define STOP_TIMEOUT_MS    2000
+#define CHANNEL_NAME_MAX   255u
+
+struct callbacks {
+    rats_connection_cb connection;
+    void *connection_data;
+    rats_disconnect_cb disconnect;
+    void *disconnect_data;
+    rats_string_cb string;
+    void *string_data;
+    rats_binary_cb binary;
+    void *binary_data;
+    rats_json_cb json;
+    void *json_data;
+    rats_daemon_cb daemon;
+    void *daemon_data;
+    rats_overflow_cb overflow;
+    void *overflow_data;
+    rats_event_cb event;
+    void *event_data;
+};
+
+/* A channel somebody in this handle wants; gone when nobody does. */
+struct channel {
+    size_t name_size;
+    char name[CHANNEL_NAME_MAX + 1];
+    bool named;      /* by rats_channel_on() */
+    bool untyped;    /* by the string, binary or JSON callback */
+    unsigned serial; /* of the last change, so that a late refusal undoes only its own */
+    rats_channel_cb callback;
+    void *user_data;
+};
+
+struct client {
+    unsigned generation; /* of forks; constant */
+    bool batches;        /* constant */
+    int requested_port;  /* constant */
+    char *name;          /* constant */
+    char *slow;          /* constant */
+    char *socket_path;   /* constant; NULL: a handle that never is attached */
+    int wake_fd;         /* wakes the reader; constant */
+
+    pthread_mutex_t lock;
+    pthread_cond_t quiet; /* a callback has ended, or a waiter has left */
+    int fd;               /* closed by the reader only */
+    bool attached;
+    bool starting;
+    bool started;
+    bool closing;
+    unsigned start_ticket; /* a later rats_stop() makes an answer to session.start void */
+    unsigned last_epoch;
+    unsigned epoch;        /* 0 while not started */
+    unsigned stream_epoch; /* of what is being read: 0 until this connection's session.start is
+                              answered */
+    unsigned stops;        /* rats_stop() calls, for those who wait for a batch */
+    unsigned waiters;      /* threads inside the library that wait for something */
+    unsigned pins;         /* the owner and every held batch; the last one frees the handle */
+    int demanded_peers;    /* rats_set_max_peers(); 0 = none */
+    char *watched;         /* parameters of the last session.watch; NULL */
+    struct outbox outbox;
+    struct calls calls;
+    struct mirror mirror;
+    struct inbox inbox;
+    struct map channels; /* struct channel by name */
+    unsigned channel_serial;
+    struct callbacks callbacks;
+    bool reader_paused;
+
+    pthread_t reader;
+    pthread_t dispatcher;
+    bool has_dispatcher;
+    bool callback_running;
+    uint64_t callback_count;
+    bool release_deferred; /* destroyed inside a callback: the dispatcher frees it */
+
+    struct log_limit json_limit;
+    struct log_limit string_limit;
+};
+
+/* client.c ----------------------------------------------------------------------------------- */
+
+/* The handle, or NULL with the last error set to `null_code`, or to NOT_RUNNING in a forked child.
+ * Clears the last error otherwise. */
+struct client *client_enter(rats_client_t handle, int null_code);
+/* Lets the reader look around. Needs no lock. */
+void client_wake(const struct client *client);
+void client_lock(struct client *client);
+void client_unlock(struct client *client);
+/* Joins the reader, waits for whoever is still inside, gives up the owner's pin. */
+void client_finish(struct client *client);
+/* Whether the calling thread is the dispatcher, that is inside a callback. */
+bool client_in_callback(const struct client *client);
+/* (locked) Waits until the callback that is running now, if any, has ended. Not in a callback. */
+void client_wait_quiet(struct client *client);
+/* (locked) One pin less, and unlocks; with the last pin the handle is gone. */
+void client_unpin(struct client *client);
+/* (locked) A slice has been dealt with; the reader may go on if it paused for it. */
+void client_release_slice(struct client *client, struct slice *slice);
+/* (locked) A waiter has left. */
+void client_leave(struct client *client);
+
+/* reader.c ----------------------------------------------------------------------------------- */
+
+void *reader_main(void *client);
+/* (locked) Queues an event that the library made, sequence number 0. params is taken. */
+void reader_queue_event(struct client *client, const char *event, json_t *params);
+
+/* dispatch.c --------------------------------------------------------------------------------- */
+
+/* When the handle was destroyed inside a callback, this frees it at the end. */
+void *dispatch_main(void *client);
+
+/* request.c ---------------------------------------------------------------------------------- */
+
+/* Calls a method and waits. params is taken (NULL = none). RATS_SUCCESS with the result as a new
+ * reference (ret_result may be NULL), or any code with the last error set. */
+int request_call(struct client *client, enum method_id method, json_t *params, int timeout_ms,
+                 json_t **ret_result);
+/* (locked) The two halves, for callers that change state together with the order of calls.
+ * params is taken. After request_begin() succeeded request_end() must follow. */
+int request_begin(struct client *client, struct call *call, enum method_id method, json_t *params);
+int request_end(struct client *client, struct call *call, int timeout_ms, json_t **ret_result);
+/* (locked) Sends a call that nobody waits for. params is taken. */
+void request_post(struct client *client, enum method_id method, json_t *params,
+                  enum call_purpose purpose);
+
+/* channels.c --------------------------------------------------------------------------------- */
+
+struct channel *channel_find(const struct client *client, const char *name, size_t size);
+/* (locked) Registers or gives up a channel for the string, binary or JSON callback. RATS_SUCCESS,
+ * or a code with the last error set. */
+int channel_set_untyped(struct client *client, const char *name, bool wanted);
+/* (locked) Tells a new connection's daemon about all channels. */
+void channels_replay(struct client *client);
+/* (locked) Frees them. */
+void channels_fini(struct client *client);
+
+#endif

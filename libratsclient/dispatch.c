@@ -1,0 +1,286 @@
+/* The dispatcher thread: inbox to callbacks, one at a time, in the order of the stream.
+ *
+ * Frames are read where they lie. The lock is held between callbacks and never during one; after
+ * each one the state is looked at anew, since the callback may have stopped or destroyed the
+ * handle. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "clock.h"
+#include "proto/frame.h"
+#include "proto/json_head.h"
+#include "proto/message_head.h"
+#include "util/hex.h"
+
+/* A message on its way to callbacks. */
+struct delivery {
+    char peer[PEER_ID_TEXT_SIZE];
+    struct message_head head;
+    uint8_t *body; /* body[body_size] may be written while it is put back afterwards */
+    size_t body_size;
+};
+
+static bool is_live(const struct client *client, unsigned epoch)
+{
+    return client->started && !client->closing && epoch == client->epoch;
+}
+
+static void begin_callback(struct client *client)
+{
+    client->callback_running = true;
+    client->callback_count++;
+    client_unlock(client);
+}
+
+static void end_callback(struct client *client)
+{
+    client_lock(client);
+    client->callback_running = false;
+    (void)pthread_cond_broadcast(&client->quiet);
+}
+
+static bool name_is(const struct message_head *head, const char *name, size_t size)
+{
+    return head->name_size == size && memcmp(head->name, name, size) == 0;
+}
+
+/* (locked) */
+static void deliver_string(struct client *client, struct delivery *message)
+{
+    const rats_string_cb callback = client->callbacks.string;
+    void *const user_data = client->callbacks.string_data;
+    uint64_t skipped = 0;
+    const bool cut = memchr(message->body, '\0', message->body_size) != NULL;
+    if (cut && log_allowed(&client->string_limit, &skipped)) {
+        log_write(LOG_WARN,
+                  "a string from peer %.8s contains NUL bytes; what follows the first is not "
+                  "delivered (%llu more like it)",
+                  message->peer, (unsigned long long)skipped);
+    }
+    begin_callback(client);
+    const uint8_t behind = message->body[message->body_size];
+    message->body[message->body_size] = '\0';
+    callback(user_data, message->peer, (const char *)message->body);
+    message->body[message->body_size] = behind;
+    end_callback(client);
+}
+
+/* (locked) */
+static void deliver_binary(struct client *client, struct delivery *message)
+{
+    const rats_binary_cb callback = client->callbacks.binary;
+    void *const user_data = client->callbacks.binary_data;
+    begin_callback(client);
+    callback(user_data, message->peer, message->body, message->body_size);
+    end_callback(client);
+}
+
+/* (locked) */
+static void deliver_json(struct client *client, struct delivery *message)
+{
+    const rats_json_cb callback = client->callbacks.json;
+    void *const user_data = client->callbacks.json_data;
+    begin_callback(client);
+    if (json_text_check((const char *)message->body, message->body_size) == 0) {
+        const uint8_t behind = message->body[message->body_size];
+        message->body[message->body_size] = '\0';
+        callback(user_data, message->peer, (const char *)message->body);
+        message->body[message->body_size] = behind;
+    } else {
+        uint64_t skipped = 0;
+        if (log_allowed(&client->json_limit, &skipped)) {
+            log_write(LOG_WARN,
+                      "a message on channel rats.json from peer %.8s is not JSON and was dropped "
+                      "(%llu more like it)",
+                      message->peer, (unsigned long long)skipped);
+        }
+    }
+    end_callback(client);
+}
+
+/* (locked) */
+static void deliver_channel(struct client *client, const struct delivery *message)
+{
+    const struct channel *channel =
+        channel_find(client, message->head.name, message->head.name_size);
+    if (channel == NULL || channel->callback == NULL) {
+        return;
+    }
+    const rats_channel_cb callback = channel->callback;
+    void *const user_data = channel->user_data;
+    char name[CHANNEL_NAME_MAX + 1]; /* the callback may give the channel up */
+    memcpy(name, channel->name, channel->name_size + 1);
+    begin_callback(client);
+    callback(user_data, message->peer, name, message->body, message->body_size);
+    end_callback(client);
+}
+
+/* (locked) */
+static void deliver_message(struct client *client, unsigned epoch, const struct frame *frame,
+                            uint8_t *body)
+{
+    struct delivery message = {.body = body, .body_size = frame->body_size};
+    if (message_head_decode(frame->head, frame->head_size, &message.head) < 0 ||
+        message.head.plane != PLANE_CHANNEL) {
+        return; /* of a newer daemon, perhaps */
+    }
+    hex_format(bytes_make(message.head.peer, MESSAGE_PEER_SIZE), message.peer);
+    if (name_is(&message.head, "rats.string", 11)) {
+        if (client->callbacks.string != NULL) {
+            deliver_string(client, &message);
+        }
+    } else if (name_is(&message.head, "rats.binary", 11)) {
+        if (client->callbacks.binary != NULL) {
+            deliver_binary(client, &message);
+        }
+    } else if (name_is(&message.head, "rats.json", 9)) {
+        if (client->callbacks.json != NULL) {
+            deliver_json(client, &message);
+        }
+    }
+    if (is_live(client, epoch)) {
+        deliver_channel(client, &message);
+    }
+}
+
+/* (locked) */
+static void deliver_peer(struct client *client, const json_t *params, bool connected)
+{
+    const char *peer = json_string_value(json_object_get(params, "peer"));
+    const struct callbacks *callbacks = &client->callbacks;
+    const rats_connection_cb callback = connected ? callbacks->connection : callbacks->disconnect;
+    void *const user_data = connected ? callbacks->connection_data : callbacks->disconnect_data;
+    if (peer != NULL && callback != NULL) {
+        begin_callback(client);
+        callback(user_data, peer);
+        end_callback(client);
+    }
+}
+
+/* (locked) */
+static void deliver_lost(struct client *client, const json_t *params)
+{
+    const rats_overflow_cb callback = client->callbacks.overflow;
+    void *const user_data = client->callbacks.overflow_data;
+    if (callback != NULL) {
+        begin_callback(client);
+        callback(user_data, (uint64_t)json_integer_value(json_object_get(params, "total")));
+        end_callback(client);
+    }
+}
+
+/* (locked) */
+static void deliver_daemon(struct client *client, int attached)
+{
+    const rats_daemon_cb callback = client->callbacks.daemon;
+    void *const user_data = client->callbacks.daemon_data;
+    if (callback != NULL) {
+        begin_callback(client);
+        callback(user_data, attached);
+        end_callback(client);
+    }
+}
+
+/* (locked) The callback that is made for this event. */
+static void deliver_specific(struct client *client, const char *name, const json_t *params)
+{
+    switch (event_find(name, strlen(name))) {
+    case EV_PEER_CONNECTED:
+        deliver_peer(client, params, true);
+        break;
+    case EV_PEER_DISCONNECTED:
+        deliver_peer(client, params, false);
+        break;
+    case EV_LOST:
+        deliver_lost(client, params);
+        break;
+    case EVENT_COUNT:
+        if (strcmp(name, "daemon.attached") == 0) {
+            deliver_daemon(client, 1);
+        } else if (strcmp(name, "daemon.detached") == 0) {
+            deliver_daemon(client, 0);
+        }
+        break;
+    case EV_PEER_UPDATED:
+    case EV_INSTANCE_CHANGED:
+    case EV_SESSION_ATTACHED:
+    case EV_SESSION_ENDED:
+    default:
+        break;
+    }
+}
+
+/* (locked) The callback for every event. */
+static void deliver_any(struct client *client, const char *name, const json_t *params,
+                        uint64_t sequence)
+{
+    const rats_event_cb callback = client->callbacks.event;
+    void *const user_data = client->callbacks.event_data;
+    if (callback == NULL || client->closing) {
+        return;
+    }
+    begin_callback(client);
+    char *text = json_dumps(params, JSON_COMPACT);
+    if (text != NULL) {
+        callback(user_data, name, text, sequence);
+    }
+    free(text);
+    end_callback(client);
+}
+
+/* (locked) */
+static void deliver_event(struct client *client, unsigned epoch, const struct frame *frame)
+{
+    char problem[128];
+    json_t *head = json_head_parse(frame->head, frame->head_size, problem, sizeof problem);
+    const char *name = json_string_value(json_object_get(head, "v"));
+    const json_t *params = json_object_get(head, "p");
+    if (name != NULL && json_is_object(params)) {
+        if (is_live(client, epoch)) {
+            deliver_specific(client, name, params);
+        }
+        deliver_any(client, name, params, frame->id);
+    }
+    json_decref(head);
+}
+
+/* (locked) */
+static void deliver_slice(struct client *client, const struct slice *slice)
+{
+    uint8_t *data = slice_data(slice);
+    size_t at = 0;
+    struct frame frame;
+    size_t size;
+    while (!client->closing &&
+           frame_decode(data + at, slice->size - at, &frame, &size) == FRAME_OK) {
+        if (frame.kind == FRAME_MESSAGE && is_live(client, slice->epoch)) {
+            deliver_message(client, slice->epoch, &frame, data + at + size - frame.body_size);
+        } else if (frame.kind == FRAME_EVENT) {
+            deliver_event(client, slice->epoch, &frame);
+        }
+        at += size;
+    }
+}
+
+void *dispatch_main(void *arg)
+{
+    struct client *client = arg;
+    client_lock(client);
+    while (!client->closing) {
+        struct slice *slice = inbox_take(&client->inbox);
+        if (slice == NULL) {
+            (void)condition_wait(&client->inbox.arrived, &client->lock, CLOCK_FOR_EVER);
+            continue;
+        }
+        deliver_slice(client, slice);
+        client_release_slice(client, slice);
+    }
+    const bool release = client->release_deferred;
+    client_unlock(client);
+    if (release) {
+        (void)pthread_detach(pthread_self());
+        client_finish(client);
+    }
+    return NULL;
+}

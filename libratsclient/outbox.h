@@ -1,0 +1,65 @@
+/* What goes to the daemon: frames appended by any thread, written by whoever finds nobody writing.
+ *
+ * Group commit: a sender that finds a writer at work only appends and returns; the writer takes all
+ * that was gathered with one system call. Two buffers: senders append to `fill` under the handle's
+ * lock, the writer empties `drain` without it. A frame of which a byte has gone out is always
+ * finished, by this writer or the next: half a frame would end the session. When the socket is full
+ * and the writer's own frame is out, the rest is left to the reader thread (outbox_continue()).
+ *
+ * Every function expects the handle's lock to be held, and may release it while it waits or writes.
+ */
+#ifndef LIBRATS_OUTBOX_H
+#define LIBRATS_OUTBOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/buf.h"
+
+#define OUTBOX_MARK   ((size_t)1024 * 1024) /* appended and not written: senders wait above it */
+#define OUTBOX_DIRECT ((size_t)16 * 1024) /* larger payloads are written from the caller's memory  \
+                                           */
+#define OUTBOX_TIMEOUT_MS 10000
+
+struct outbox {
+    pthread_mutex_t *lock; /* borrowed */
+    pthread_cond_t room;   /* a writer left, or the connection broke */
+    struct buf fill;
+    struct buf drain;
+    int fd;                     /* borrowed; -1 while there is no connection */
+    bool writing;               /* somebody is the writer */
+    bool broken;                /* the connection is of no use any more */
+    int timeout_ms;             /* how long a send waits for a full socket */
+    uint64_t accepted;          /* bytes taken from senders since outbox_attach() */
+    uint64_t written;           /* of those, bytes the kernel has */
+    void (*on_left)(void *arg); /* something is left for outbox_continue() */
+    void *arg;
+};
+
+/* 0 or a negative errno. */
+int outbox_init(struct outbox *outbox, pthread_mutex_t *lock, void (*on_left)(void *arg),
+                void *arg);
+void outbox_fini(struct outbox *outbox);
+
+void outbox_attach(struct outbox *outbox, int fd);
+/* Fails everybody who waits, drops what is left, and returns once nobody uses the descriptor. */
+void outbox_detach(struct outbox *outbox);
+
+/* One frame: head and payload. 0: it is in order behind all earlier ones and will go out whole.
+ * -ENOTCONN: no connection. -ETIMEDOUT: the socket took nothing of it in time; it is not sent.
+ * -ENOMEM: not sent. */
+int outbox_send(struct outbox *outbox, struct bytes head, struct bytes payload);
+/* The same for a small frame that must not wait for room: calls and cancels. */
+int outbox_post(struct outbox *outbox, struct bytes frame);
+
+/* Whether somebody should write when the socket can take more. */
+bool outbox_has_left(const struct outbox *outbox);
+/* Writes what the socket takes now. */
+void outbox_continue(struct outbox *outbox);
+/* Until everything is written, the deadline passes (-ETIMEDOUT) or the connection breaks
+ * (-ENOTCONN). */
+int outbox_flush(struct outbox *outbox, int64_t deadline_ms);
+
+#endif

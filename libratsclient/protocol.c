@@ -1,0 +1,100 @@
+/* The protocol string, as name and version (api.md D17). It is the instance's and does not change
+ * from here: setters only agree with what is. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+#define WIRE_NAME "librats" /* is called "rats" here */
+#define OUR_NAME  "rats"
+
+/* Splits at the last slash; without one the version is empty. */
+static struct bytes version_part(const char *protocol)
+{
+    const char *slash = strrchr(protocol, '/');
+    return bytes_from_string(slash == NULL ? "" : slash + 1);
+}
+
+static struct bytes name_part(const char *protocol)
+{
+    const char *slash = strrchr(protocol, '/');
+    const struct bytes name =
+        bytes_make(protocol, slash == NULL ? strlen(protocol) : (size_t)(slash - protocol));
+    return bytes_equal(name, bytes_from_string(WIRE_NAME)) ? bytes_from_string(OUR_NAME) : name;
+}
+
+typedef struct bytes (*part_fn)(const char *protocol);
+
+static rats_error_t agree(struct client *client, part_fn part, const char *wanted, const char *what)
+{
+    client_lock(client);
+    int code = RATS_SUCCESS;
+    if (!client->mirror.known) {
+        code = error_set(RATS_ERROR_NOT_RUNNING, "the handle is not attached");
+    } else if (!bytes_equal(part(client->mirror.protocol), bytes_from_string(wanted))) {
+        code = error_set(RATS_ERROR_OPERATION_FAILED,
+                         "the protocol %s is a setting of the instance, which speaks '%s'; it is "
+                         "set in ratsd.conf(5)",
+                         what, client->mirror.protocol);
+    }
+    client_unlock(client);
+    return error_v1(code);
+}
+
+rats_error_t rats_set_protocol_name(rats_client_t handle, const char *name)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return error_v1(error_code());
+    }
+    if (name == NULL || name[0] == '\0') {
+        return (rats_error_t)error_set(RATS_ERROR_INVALID_PARAMETER,
+                                       "the protocol's name is NULL or empty");
+    }
+    /* Both spellings of the default name are one. */
+    return agree(client, name_part, strcmp(name, WIRE_NAME) == 0 ? OUR_NAME : name, "name");
+}
+
+rats_error_t rats_set_protocol_version(rats_client_t handle, const char *version)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return error_v1(error_code());
+    }
+    if (version == NULL || strchr(version, '/') != NULL) {
+        return (rats_error_t)error_set(RATS_ERROR_INVALID_PARAMETER,
+                                       "the protocol's version is NULL or contains a '/'");
+    }
+    return agree(client, version_part, version, "version");
+}
+
+static char *get(rats_client_t handle, part_fn part)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    if (client == NULL) {
+        return NULL;
+    }
+    client_lock(client);
+    char *text = NULL;
+    if (!client->mirror.known) {
+        (void)error_set(RATS_ERROR_NOT_RUNNING, "the handle is not attached");
+    } else {
+        const struct bytes found = part(client->mirror.protocol);
+        text = strndup((const char *)found.data, found.size);
+        if (text == NULL) {
+            (void)error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+        }
+    }
+    client_unlock(client);
+    return text;
+}
+
+char *rats_get_protocol_name(rats_client_t handle)
+{
+    return get(handle, name_part);
+}
+
+char *rats_get_protocol_version(rats_client_t handle)
+{
+    return get(handle, version_part);
+}

@@ -1,0 +1,288 @@
+/* Calls to the daemon: one frame out, one answer back. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach.h"
+#include "client.h"
+#include "clock.h"
+#include "proto/frame.h"
+#include "proto/json_head.h"
+
+/* (locked) */
+static int begin_text(struct client *client, struct call *call, const char *method,
+                      const char *params)
+{
+    if (!client->attached) {
+        return error_set(RATS_ERROR_NOT_RUNNING,
+                         client->socket_path == NULL
+                             ? "the handle is not attached: %d is no port"
+                             : "the daemon is gone; the library is looking for it",
+                         client->requested_port);
+    }
+    uint8_t *frame = NULL;
+    size_t size = 0;
+    int rc = call_frame(client->calls.last_id + 1, method, params, &frame, &size);
+    if (rc == -E2BIG) {
+        return error_set(RATS_ERROR_INVALID_PARAMETER, "the parameters are larger than 64 KiB");
+    }
+    if (rc == 0) {
+        calls_add(&client->calls, call);
+        rc = outbox_post(&client->outbox, bytes_make(frame, size));
+        if (rc < 0 && calls_find(&client->calls, call->id) == call) {
+            calls_remove(&client->calls, call);
+        }
+    }
+    free(frame);
+    if (rc == -ENOTCONN) {
+        return error_set(RATS_ERROR_NOT_RUNNING, "the daemon is gone");
+    }
+    if (rc < 0) {
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+    if (client->reader_paused && !call->unattended) {
+        client_wake(client); /* the answer stands behind events nobody has taken yet */
+    }
+    return RATS_SUCCESS;
+}
+
+static int begin_attended(struct client *client, struct call *call, const char *method,
+                          const char *params)
+{
+    if (condition_init(&call->answered) < 0) {
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+    const int code = begin_text(client, call, method, params);
+    if (code != RATS_SUCCESS) {
+        (void)pthread_cond_destroy(&call->answered);
+    }
+    return code;
+}
+
+static char *params_text(json_t *params)
+{
+    char *text = params == NULL ? strdup("{}") : json_dumps(params, JSON_COMPACT);
+    json_decref(params);
+    return text;
+}
+
+int request_begin(struct client *client, struct call *call, enum method_id method, json_t *params)
+{
+    char *text = params_text(params);
+    if (text == NULL) {
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+    const int code = begin_attended(client, call, proto_methods[method].name, text);
+    free(text);
+    return code;
+}
+
+/* (locked) Waits for the answer. RATS_SUCCESS: call->text holds it. */
+static int wait_answer(struct client *client, struct call *call, int timeout_ms)
+{
+    const int64_t deadline_ms = clock_deadline(timeout_ms);
+    client->waiters++;
+    int rc = 0;
+    while (!call->done && !client->closing && rc != -ETIMEDOUT) {
+        rc = condition_wait(&call->answered, &client->lock, deadline_ms);
+    }
+    int code = RATS_SUCCESS;
+    if (!call->done) {
+        calls_remove(&client->calls, call);
+        uint8_t cancel[FRAME_HEADER_SIZE];
+        frame_encode_header(cancel, FRAME_CANCEL, 0, call->id, 0, 0);
+        (void)outbox_post(&client->outbox, bytes_make(cancel, sizeof cancel));
+        code = client->closing ? error_set(RATS_ERROR_NOT_RUNNING, "the handle is being destroyed")
+                               : error_set(RATS_ERROR_TIMEOUT,
+                                           "the daemon did not answer within %d ms", timeout_ms);
+    } else if (call->lost) {
+        code = error_set(RATS_ERROR_NOT_RUNNING, "the daemon went away during the call");
+    }
+    (void)pthread_cond_destroy(&call->answered);
+    client_leave(client);
+    return code;
+}
+
+/* The last error, from the text of a FAIL. */
+static int explain_failure(const json_t *answer)
+{
+    const char *name = json_string_value(json_object_get(answer, "e"));
+    const char *text = json_string_value(json_object_get(answer, "text"));
+    const struct proto_error_row *row =
+        &proto_errors[proto_error_from_name(name == NULL ? "" : name)];
+    const json_t *number = json_object_get(answer, "code");
+    const json_int_t code = json_is_integer(number) ? json_integer_value(number) : row->code;
+    return error_set(code < 0 && code > INT_MIN ? (int)code : row->code, "%s",
+                     text == NULL ? row->meaning : text);
+}
+
+/* Answers up to 64 KiB stand in the head and were bounded there; longer ones in the body. */
+static json_t *parse_answer(const struct call *call)
+{
+    char problem[128];
+    json_t *answer = NULL;
+    if (call->text_size <= FRAME_MAX_HEAD) {
+        answer =
+            json_head_parse((const uint8_t *)call->text, call->text_size, problem, sizeof problem);
+    } else {
+        answer = json_loadb(call->text, call->text_size, JSON_REJECT_DUPLICATES, NULL);
+    }
+    if (!json_is_object(answer)) {
+        json_decref(answer);
+        return NULL;
+    }
+    return answer;
+}
+
+/* Not locked: parsing is the waiting thread's work. */
+static int read_answer(struct call *call, json_t **ret_result)
+{
+    json_t *answer = parse_answer(call);
+    free(call->text);
+    call->text = NULL;
+    if (answer == NULL) {
+        return error_set(RATS_ERROR_OPERATION_FAILED, "the daemon's answer is not understood");
+    }
+    if (call->failed) {
+        const int code = explain_failure(answer);
+        json_decref(answer);
+        return code;
+    }
+    if (ret_result != NULL) {
+        *ret_result = answer;
+    } else {
+        json_decref(answer);
+    }
+    return RATS_SUCCESS;
+}
+
+int request_end(struct client *client, struct call *call, int timeout_ms, json_t **ret_result)
+{
+    int code = wait_answer(client, call, timeout_ms);
+    if (code == RATS_SUCCESS) {
+        client->waiters++; /* the handle outlives the parsing */
+        client_unlock(client);
+        code = read_answer(call, ret_result);
+        client_lock(client);
+        client_leave(client);
+    }
+    return code;
+}
+
+int request_call(struct client *client, enum method_id method, json_t *params, int timeout_ms,
+                 json_t **ret_result)
+{
+    struct call call = {0};
+    client_lock(client);
+    int code = request_begin(client, &call, method, params);
+    if (code == RATS_SUCCESS) {
+        code = request_end(client, &call, timeout_ms, ret_result);
+    }
+    client_unlock(client);
+    return code;
+}
+
+void request_post(struct client *client, enum method_id method, json_t *params,
+                  enum call_purpose purpose)
+{
+    char *text = params_text(params);
+    struct call *call = calloc(1, sizeof *call);
+    if (text == NULL || call == NULL) {
+        log_write(LOG_ERROR, "out of memory; '%s' was not said to the daemon",
+                  proto_methods[method].name);
+        free(call);
+    } else {
+        call->unattended = true;
+        call->purpose = purpose;
+        call->ticket = client->start_ticket;
+        if (begin_text(client, call, proto_methods[method].name, text) != RATS_SUCCESS) {
+            free(call);
+        }
+    }
+    free(text);
+}
+
+/* 0, or -1: names are words joined by dots, so they need no escaping in JSON. */
+static int check_method_name(const char *method)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_.";
+    const size_t size = strlen(method);
+    return size >= 1 && size <= 128 && strspn(method, allowed) == size ? 0 : -1;
+}
+
+/* RATS_SUCCESS when the text is a JSON object that the daemon will not take for noise. */
+static int check_params(const char *params)
+{
+    char problem[128];
+    const size_t size = strlen(params);
+    /* One level and the frame's own member come on top. */
+    char *whole = malloc(size + 8);
+    if (whole == NULL) {
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+    snprintf(whole, size + 8, "{\"p\":%s}", params);
+    json_t *value = json_head_parse((const uint8_t *)whole, strlen(whole), problem, sizeof problem);
+    free(whole);
+    const bool object = json_is_object(json_object_get(value, "p"));
+    const bool alone = json_object_size(value) == 1;
+    json_decref(value);
+    if (value == NULL) {
+        return error_set(RATS_ERROR_JSON_PARSE, "the parameters: %s", problem);
+    }
+    return object && alone ? RATS_SUCCESS
+                           : error_set(RATS_ERROR_JSON_PARSE, "the parameters are no JSON object");
+}
+
+/* What session.watch asked for is asked for again after reattaching. */
+static void note_watch(struct client *client, const char *method, const char *params)
+{
+    if (strcmp(method, proto_methods[M_SESSION_WATCH].name) == 0) {
+        char *copy = strdup(params);
+        if (copy != NULL) {
+            free(client->watched);
+            client->watched = copy;
+        }
+    }
+}
+
+rats_error_t rats_call(rats_client_t handle, const char *method, const char *params_json,
+                       int timeout_ms, char **ret_result)
+{
+    if (ret_result != NULL) {
+        *ret_result = NULL;
+    }
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return (rats_error_t)error_code();
+    }
+    if (method == NULL || check_method_name(method) < 0) {
+        return (rats_error_t)error_set(RATS_ERROR_INVALID_PARAMETER,
+                                       "the method's name is NULL or malformed");
+    }
+    const char *params = params_json == NULL ? "{}" : params_json;
+    int code = check_params(params);
+    if (code != RATS_SUCCESS) {
+        return (rats_error_t)code;
+    }
+    struct call call = {0};
+    client_lock(client);
+    code = begin_attended(client, &call, method, params);
+    if (code == RATS_SUCCESS) {
+        code = wait_answer(client, &call, timeout_ms);
+    }
+    if (code == RATS_SUCCESS && !call.failed) {
+        note_watch(client, method, params);
+    }
+    client_unlock(client);
+    if (code != RATS_SUCCESS) {
+        return (rats_error_t)code;
+    }
+    char *text = ret_result == NULL ? NULL : strdup(call.text);
+    code = read_answer(&call, NULL);
+    if (ret_result != NULL) {
+        *ret_result = text;
+    }
+    return (rats_error_t)code;
+}

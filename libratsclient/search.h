@@ -1,0 +1,22 @@
+/* Where daemons' sockets are: the runtime directories of the user and of the system. */
+#ifndef LIBRATS_SEARCH_H
+#define LIBRATS_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/un.h>
+
+#define SOCKET_PATH_SIZE sizeof(((struct sockaddr_un *)NULL)->sun_path)
+#define SEARCH_PLACES    2
+
+struct search_place {
+    char path[SOCKET_PATH_SIZE]; /* of the default instance's socket */
+    bool safe;                   /* its directory belongs to root or the caller */
+};
+
+/* User first, then system. Returns how many were filled in. */
+size_t search_places(struct search_place places[SEARCH_PLACES]);
+/* The same with the system's directory given, for tests. */
+size_t search_places_in(const char *system_directory, struct search_place places[SEARCH_PLACES]);
+
+#endif

@@ -1,0 +1,260 @@
+/* Messages to peers: one frame, one look at the mirror, no round trip. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "proto/frame.h"
+#include "proto/json_head.h"
+#include "proto/message_head.h"
+
+#define STRING_CHANNEL bytes_from_string("rats.string")
+#define BINARY_CHANNEL bytes_from_string("rats.binary")
+#define JSON_CHANNEL   bytes_from_string("rats.json")
+
+static int explain_send(int rc, int timeout_ms)
+{
+    switch (rc) {
+    case -ETIMEDOUT:
+        return error_set(RATS_ERROR_OPERATION_FAILED,
+                         "the daemon took nothing for %d ms: the way to the peer is congested",
+                         timeout_ms);
+    case -ENOMEM:
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    default:
+        return error_set(RATS_ERROR_NOT_RUNNING, "the daemon is gone");
+    }
+}
+
+/* (locked) Whether the session may send to that peer (NULL: to all). */
+static int check_state(const struct client *client, const struct peer_id *peer)
+{
+    if (!client->attached) {
+        return error_set(RATS_ERROR_NOT_RUNNING, "the daemon is gone");
+    }
+    if (!client->started) {
+        return error_set(RATS_ERROR_NOT_RUNNING, "the session is not started");
+    }
+    if (peer != NULL && mirror_find(&client->mirror, peer) == NULL) {
+        return error_set(RATS_ERROR_PEER_NOT_FOUND, "peer %.8s... is not connected",
+                         peer_id_format(peer).text);
+    }
+    return RATS_SUCCESS;
+}
+
+/* Sends to one peer, or to all when peer is NULL. The number of peers, or a negative code with the
+ * last error set. */
+static int send_message(struct client *client, const struct peer_id *peer, struct bytes channel,
+                        struct bytes payload)
+{
+    static const struct peer_id everybody;
+    uint8_t head[FRAME_HEADER_SIZE + MESSAGE_HEAD_FIXED + CHANNEL_NAME_MAX];
+    const struct message_head message = {
+        .plane = PLANE_CHANNEL,
+        .peer = peer == NULL ? everybody.bytes : peer->bytes,
+        .name = (const char *)channel.data,
+        .name_size = channel.size,
+    };
+    const size_t head_size = message_head_size(&message);
+    frame_encode_header(head, FRAME_MESSAGE, 0, 0, head_size, payload.size);
+    message_head_encode(&message, head + FRAME_HEADER_SIZE);
+
+    client_lock(client);
+    int result = check_state(client, peer);
+    if (result == RATS_SUCCESS) {
+        result = peer != NULL ? 1 : (int)mirror_peer_count(&client->mirror);
+        if (result > 0) {
+            client->waiters++;
+            const int rc = outbox_send(&client->outbox,
+                                       bytes_make(head, FRAME_HEADER_SIZE + head_size), payload);
+            if (rc < 0) {
+                result = explain_send(rc, client->outbox.timeout_ms);
+            }
+            client_leave(client);
+        }
+    }
+    client_unlock(client);
+    return result;
+}
+
+/* One peer by text. RATS_SUCCESS or a negative code with the last error set. */
+static int send_to(struct client *client, const char *peer_id, struct bytes channel,
+                   struct bytes payload)
+{
+    if (payload.size > RATS_MAX_PAYLOAD) {
+        return error_set(RATS_ERROR_TOO_LARGE, "the message has %zu bytes; allowed are %zu",
+                         payload.size, RATS_MAX_PAYLOAD);
+    }
+    struct peer_id peer;
+    if (peer_id_parse(peer_id, &peer) < 0) {
+        client_lock(client);
+        const int code = check_state(client, NULL);
+        client_unlock(client);
+        return code != RATS_SUCCESS
+                   ? code
+                   : error_set(RATS_ERROR_PEER_NOT_FOUND,
+                               "no peer of that id is connected; an id has 64 hexadecimal digits");
+    }
+    const int result = send_message(client, &peer, channel, payload);
+    return result < 0 ? result : RATS_SUCCESS;
+}
+
+static int send_to_all(struct client *client, struct bytes channel, struct bytes payload)
+{
+    if (payload.size > RATS_MAX_PAYLOAD) {
+        return error_set(RATS_ERROR_TOO_LARGE, "the message has %zu bytes; allowed are %zu",
+                         payload.size, RATS_MAX_PAYLOAD);
+    }
+    return send_message(client, NULL, channel, payload);
+}
+
+static int missing(const char *what)
+{
+    return error_set(RATS_ERROR_INVALID_PARAMETER, "%s is NULL", what);
+}
+
+/* Strings -------------------------------------------------------------------------------------- */
+
+int rats_send_string(rats_client_t handle, const char *peer_id, const char *message)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    if (client == NULL) {
+        return error_v1(error_code());
+    }
+    if (peer_id == NULL || message == NULL) {
+        return missing("the peer id or the message");
+    }
+    return error_v1(send_to(client, peer_id, STRING_CHANNEL, bytes_from_string(message)));
+}
+
+int rats_broadcast_string(rats_client_t handle, const char *message)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    if (client == NULL || (message == NULL && missing("the message") < 0)) {
+        return 0;
+    }
+    const int count = send_to_all(client, STRING_CHANNEL, bytes_from_string(message));
+    return count < 0 ? 0 : count;
+}
+
+/* Bytes ---------------------------------------------------------------------------------------- */
+
+static int check_binary(const void *data, size_t size)
+{
+    if (data == NULL || size == 0) {
+        return error_set(RATS_ERROR_INVALID_PARAMETER, "there are no bytes to send");
+    }
+    return RATS_SUCCESS;
+}
+
+rats_error_t rats_send_binary(rats_client_t handle, const char *peer_id, const void *data,
+                              size_t size)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return error_v1(error_code());
+    }
+    if (peer_id == NULL) {
+        return (rats_error_t)missing("the peer id");
+    }
+    int code = check_binary(data, size);
+    if (code == RATS_SUCCESS) {
+        code = send_to(client, peer_id, BINARY_CHANNEL, bytes_make(data, size));
+    }
+    return error_v1(code);
+}
+
+int rats_broadcast_binary(rats_client_t handle, const void *data, size_t size)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL || check_binary(data, size) < 0) {
+        return 0;
+    }
+    const int count = send_to_all(client, BINARY_CHANNEL, bytes_make(data, size));
+    return count < 0 ? 0 : count;
+}
+
+/* JSON ----------------------------------------------------------------------------------------- */
+
+static int check_json(const char *json)
+{
+    if (json == NULL) {
+        return missing("the JSON text");
+    }
+    if (json_text_check(json, strlen(json)) < 0) {
+        return error_set(RATS_ERROR_JSON_PARSE, "the text is not one JSON value");
+    }
+    return RATS_SUCCESS;
+}
+
+rats_error_t rats_send_json(rats_client_t handle, const char *peer_id, const char *json)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return error_v1(error_code());
+    }
+    if (peer_id == NULL) {
+        return (rats_error_t)missing("the peer id");
+    }
+    int code = check_json(json);
+    if (code == RATS_SUCCESS) {
+        code = send_to(client, peer_id, JSON_CHANNEL, bytes_from_string(json));
+    }
+    return error_v1(code);
+}
+
+int rats_broadcast_json(rats_client_t handle, const char *json)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL || check_json(json) < 0) {
+        return 0;
+    }
+    const int count = send_to_all(client, JSON_CHANNEL, bytes_from_string(json));
+    return count < 0 ? 0 : count;
+}
+
+/* Named channels ------------------------------------------------------------------------------- */
+
+static int check_channel(const char *channel, const void *data, size_t size)
+{
+    if (channel == NULL || strlen(channel) > CHANNEL_NAME_MAX) {
+        return error_set(RATS_ERROR_INVALID_PARAMETER,
+                         "the channel's name is NULL or longer than %u bytes", CHANNEL_NAME_MAX);
+    }
+    if (data == NULL && size > 0) {
+        return missing("the data");
+    }
+    if (strcmp(channel, "ratsd.ctl") == 0) {
+        return error_set(RATS_ERROR_NOT_PERMITTED, "the channel ratsd.ctl belongs to ratsd");
+    }
+    return RATS_SUCCESS;
+}
+
+rats_error_t rats_channel_send(rats_client_t handle, const char *peer_id, const char *channel,
+                               const void *data, size_t size)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return (rats_error_t)error_code();
+    }
+    if (peer_id == NULL) {
+        return (rats_error_t)missing("the peer id");
+    }
+    int code = check_channel(channel, data, size);
+    if (code == RATS_SUCCESS) {
+        code = send_to(client, peer_id, bytes_from_string(channel), bytes_make(data, size));
+    }
+    return (rats_error_t)code;
+}
+
+int rats_channel_broadcast(rats_client_t handle, const char *channel, const void *data, size_t size)
+{
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    if (client == NULL) {
+        return error_code();
+    }
+    const int code = check_channel(channel, data, size);
+    return code != RATS_SUCCESS
+               ? code
+               : send_to_all(client, bytes_from_string(channel), bytes_make(data, size));
+}
