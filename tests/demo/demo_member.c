@@ -5,7 +5,6 @@
  *   ready PEER | connected PEER | disconnected PEER | sent | failed CODE TEXT | got KIND PEER HEX
  */
 #include <librats.h>
-
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -32,6 +32,16 @@ RATSCTL = os.environ.get("RATSCTL_BIN") or os.path.join(BUILD, "libratsclient", 
                                                         "ratsctl")
 
 
+def plain_ratsd():
+    """One built without a sanitizer, whose memory can be measured; else the one there is."""
+    named = os.environ.get("RATSD_PLAIN_BIN")
+    for path in (named, os.path.join(ROOT, "build-check/gcc/daemon/ratsd"),
+                 os.path.join(ROOT, "build/daemon/ratsd")):
+        if path and os.path.exists(path):
+            return path
+    return RATSD
+
+
 def librats_path():
     """A library that Python can load: not one built with a sanitizer."""
     named = os.environ.get("LIBRATS_LIBRARY")
@@ -61,8 +71,6 @@ def environment(directory, **more):
     env.update(HOME=directory, XDG_RUNTIME_DIR=os.path.join(directory, "run"),
                XDG_STATE_HOME=os.path.join(directory, "state-home"),
                XDG_CONFIG_HOME=os.path.join(directory, "config-home"))
-    sanitizer = env.get("ASAN_OPTIONS", "")
-    env["ASAN_OPTIONS"] = sanitizer + (":" if sanitizer else "") + "quarantine_size_mb=4"
     env.update(more)
     return env
 
@@ -70,8 +78,10 @@ def environment(directory, **more):
 class Daemon:
     """One ratsd. stop() must see exit 0 and no word of a sanitizer."""
 
-    def __init__(self, name="default", options=(), config=None, directory=None, listen="127.0.0.1:0"):
+    def __init__(self, name="default", options=(), config=None, directory=None,
+                 listen="127.0.0.1:0", program=RATSD):
         self.name = name
+        self.program = program
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="ratsd-")
         self.socket = os.path.join(self.directory, name + ".sock")
@@ -90,7 +100,7 @@ class Daemon:
             file.write(text)
 
     def command(self):
-        words = [RATSD, "--instance", self.name, "--socket", self.socket, "--state-dir", self.state]
+        words = [self.program, "--instance", self.name, "--socket", self.socket, "--state-dir", self.state]
         if self.listen:
             words += ["--listen", self.listen]
         if os.path.exists(self.config_path):
