@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define CHANNEL "bench"
+#define USAGE   "usage: messages sink|source|echo|ping|calls SOCKET ...\n"
 
 struct counter {
     rats_client_t client;
@@ -179,14 +180,15 @@ static int run(rats_client_t client, int argc, char **argv)
         return strcmp(role, "ping") == 0 ? run_ping(client, argv[3], size, count)
                                          : run_source(client, argv[3], size, count);
     }
-    (void)fprintf(stderr, "usage: messages sink|source|echo|ping|calls SOCKET ...\n");
+    (void)fprintf(stderr, USAGE);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        return run(NULL, 0, (char *[]){"", "", NULL});
+        (void)fprintf(stderr, USAGE);
+        return 2;
     }
     rats_client_t client = rats_create_at(argv[2]);
     if (client == NULL || rats_start(client) != RATS_SUCCESS) {
