@@ -408,7 +408,11 @@ class RatsClient(MessageMethods, ProcessMethods):
         self._dispatcher.set_overflow(checked(callback))
 
     def set_event_callback(self, callback: Optional[EventCallback]) -> None:
-        """``callback(event, fields, sequence)`` for every event, after its own callback."""
+        """``callback(event, fields, sequence)`` for every event, after its own callback.
+
+        Events come between ``start`` and ``stop``; ``call("session.watch", ...)`` asks for more
+        of them. The sequence number is 0 for those the library made.
+        """
         self._check_open()
         self._dispatcher.set_event(checked(callback))
 

@@ -361,10 +361,11 @@ def test_other_threads_may_call_while_one_closes(ratsd: Ratsd) -> None:
         assert not unexpected
 
 
-def test_events_come_raw_also_before_start(ratsd: Ratsd) -> None:
+def test_events_come_raw(ratsd: Ratsd) -> None:
     events: List[Any] = []
     with ratsd.client() as watcher:
         watcher.set_event_callback(lambda *arguments: events.append(arguments))
+        watcher.start()
         watcher.call("session.watch", {"events": ["session.attached", "session.ended"]})
         with ratsd.client(name="other"):
             pass
