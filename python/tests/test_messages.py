@@ -224,12 +224,13 @@ def test_peers_are_restored_when_the_daemon_comes_back(pair: Pair) -> None:
     wait_until(lambda: got == [b"again"])
 
 
+@pytest.mark.slow
 def test_closing_in_a_callback_never_hangs(ratsd_factory: Callable[..., Ratsd]) -> None:
     here, there = ratsd_factory(), ratsd_factory()
     with here.client() as a:
         a.start()
         a.connect("127.0.0.1", there.port)
-        for _ in range(200):
+        for _ in range(1000):
             closed = threading.Event()
             client = there.client()
 
