@@ -73,12 +73,13 @@ static char *parse_hex(const char *hex, size_t *ret_size)
     char *bytes = malloc(size + 1);
 
     for (size_t i = 0; bytes != NULL && i < size; i++) {
-        unsigned value;
-        if (sscanf(hex + 2 * i, "%2x", &value) != 1) {
+        const char digits[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+        char *end = NULL;
+        bytes[i] = (char)strtoul(digits, &end, 16);
+        if (*end != '\0') {
             free(bytes);
             return NULL;
         }
-        bytes[i] = (char)value;
     }
     if (bytes != NULL) {
         bytes[size] = '\0';
