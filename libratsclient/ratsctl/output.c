@@ -98,6 +98,13 @@ void output_value(const json_t *value)
     dump(value, JSON_INDENT(2));
 }
 
+void output_text(const char *text)
+{
+    char *shown = escape_new(text, strlen(text));
+    (void)printf("%s\n", shown);
+    free(shown);
+}
+
 void output_table(const struct output *output, const struct table *table)
 {
     if (output->tab) {

@@ -34,6 +34,8 @@ void output_list(const struct output *output, const char *key, json_t *array);
 /* Any JSON text for people to read: indented, escaped, without "schema". Borrows value. */
 void output_value(const json_t *value);
 
+/* One line for people, escaped. */
+void output_text(const char *text);
 /* The table in the mode asked for: aligned, or between tabs. */
 void output_table(const struct output *output, const struct table *table);
 
