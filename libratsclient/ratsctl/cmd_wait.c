@@ -120,7 +120,7 @@ enum exit_code run_wait(struct ctl *ctl, char **arguments, int count)
 {
     (void)arguments;
     (void)count;
-    struct goal goal;
+    struct goal goal = {0};
     enum exit_code code = read_goal(ctl->options, &goal);
     if (code != EXIT_DONE) {
         return code;

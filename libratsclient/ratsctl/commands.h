@@ -7,8 +7,8 @@
 
 struct command {
     const char *name;
-    enum method_id method; /* the method it is about; METHOD_COUNT when it is about none */
     const char *arguments; /* "ID TEXT", "" */
+    enum method_id method; /* the method it is about; METHOD_COUNT when it is about none */
     int min_arguments;
     int max_arguments;
     uint32_t options; /* bit 1 << option_id of the options besides the global ones */

@@ -52,7 +52,7 @@ static int take_number(enum option_id id, const char *value, uint64_t min, uint6
 
 static int take_json(struct options *options, const char *value, char *error, size_t error_size)
 {
-    if (value == NULL) {
+    if (*value == '\0') {
         options->json = JSON_DOCUMENT;
     } else if (strcmp(value, "lines") == 0) {
         options->json = JSON_LINES;
@@ -169,7 +169,7 @@ static int take_word(struct options *options, int argc, char **argv, int *index,
         }
         value = argv[++*index];
     }
-    return take(options, id, value, error, error_size);
+    return take(options, id, value == NULL ? "" : value, error, error_size);
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options, char *error,

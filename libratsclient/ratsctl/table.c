@@ -93,10 +93,11 @@ void table_print_aligned(const struct table *table, FILE *to, bool colored)
     for (size_t i = 0; table->headings != NULL && i < table->columns; i++) {
         widths[i] = width(table->headings[i]);
     }
-    for (size_t i = 0; i < table->count; i++) {
-        const size_t size = width(table->cells[i]);
-        size_t *widest = &widths[i % table->columns];
-        *widest = size > *widest ? size : *widest;
+    for (size_t row = 0; row + table->columns <= table->count; row += table->columns) {
+        for (size_t i = 0; i < table->columns; i++) {
+            const size_t size = width(table->cells[row + i]);
+            widths[i] = size > widths[i] ? size : widths[i];
+        }
     }
     if (table->headings != NULL) {
         (void)fputs(colored ? "\033[1m" : "", to);
@@ -111,10 +112,11 @@ void table_print_aligned(const struct table *table, FILE *to, bool colored)
 
 void table_print_tabs(const struct table *table, FILE *to)
 {
-    const size_t whole = table->count - table->count % table->columns;
-    for (size_t i = 0; i < whole; i++) {
-        const bool last = i % table->columns == table->columns - 1;
-        const char *cell = table->cells[i];
-        (void)fprintf(to, "%s%c", cell[0] == '\0' ? "-" : cell, last ? '\n' : '\t');
+    for (size_t row = 0; row + table->columns <= table->count; row += table->columns) {
+        for (size_t i = 0; i < table->columns; i++) {
+            const char *cell = table->cells[row + i];
+            (void)fprintf(to, "%s%c", cell[0] == '\0' ? "-" : cell,
+                          i + 1 == table->columns ? '\n' : '\t');
+        }
     }
 }
