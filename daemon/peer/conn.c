@@ -110,8 +110,10 @@ static void flush(struct conn *conn)
             timer_start(&conn->timer, CONN_STALL_MS);
         }
     }
-    if (!conn->blocked) {
-        buf_trim(&conn->out, OUT_KEEP);
+    if (!conn->blocked && conn->out.capacity > OUT_KEEP) {
+        /* Freed, not shrunk: shrinking a large block costs system calls, and malloc, which hands
+         * the same block to the next busy turn, learns nothing from it. */
+        buf_fini(&conn->out);
     }
     on_drained_below(conn);
 }
