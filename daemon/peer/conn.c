@@ -9,7 +9,7 @@
 #include "wire/block.h"
 
 /* Kept of the send buffer between messages: enough for small talk without an allocation. */
-#define OUT_KEEP (2u * 1024u)
+#define OUT_KEEP ((size_t)2 * 1024)
 
 static const char *const reason_names[CONN_CLOSE_REASON_COUNT] = {
     [CONN_CLOSED_LOCALLY] = "closed here",

@@ -395,7 +395,8 @@ bool dials_accept(struct contact *contact, const struct peer_id *id)
 
 void dials_succeed(struct contact *contact, const struct peer_id *id, bool already)
 {
-    for (struct list *node; (node = list_first(&contact->waiters)) != NULL;) {
+    LIST_EACH(&contact->waiters, node)
+    {
         struct attempt *attempt = CONTAINER_OF(node, struct attempt, of_contact);
         struct mesh_dial *dial = attempt->dial;
         attempt_free(attempt);
@@ -440,7 +441,8 @@ static void note_end(struct mesh_dial *dial, const struct contact *contact,
 
 void dials_fail(struct contact *contact, enum conn_close_reason reason, int error)
 {
-    for (struct list *node; (node = list_first(&contact->waiters)) != NULL;) {
+    LIST_EACH(&contact->waiters, node)
+    {
         struct attempt *attempt = CONTAINER_OF(node, struct attempt, of_contact);
         struct mesh_dial *dial = attempt->dial;
         attempt_free(attempt);

@@ -105,8 +105,8 @@ const struct config_item mesh_config_items[] = {
 
 #define ROW(member, metric_kind, text)                                                             \
     {                                                                                              \
-        .name = "peer_" #member, .kind = metric_kind,                                              \
-        .offset = offsetof(struct mesh_metrics, member), .help = text,                             \
+        .name = "peer_" #member, .kind = (metric_kind),                                            \
+        .offset = offsetof(struct mesh_metrics, member), .help = (text),                           \
     }
 
 const struct metric_row mesh_metric_rows[] = {

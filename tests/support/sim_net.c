@@ -1,5 +1,3 @@
-#include "sim_net.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -7,92 +5,12 @@
 
 #include "core/net.h"
 #include "core/random.h"
+#include "sim_net_private.h"
 #include "transport/tcp.h"
 #include "util/alloc.h"
 #include "util/buf.h"
 
-#define MAX_ADDRESSES  64
-#define MAX_NAMES      16
 #define DEFAULT_WINDOW (256u * 1024u)
-#define LOOKUP_MS      5
-
-enum event_kind { EVENT_SYN, EVENT_CONNECTED, EVENT_DATA, EVENT_WINDOW, EVENT_FIN, EVENT_RESET };
-
-/* Something on its way to one end of a connection. */
-struct event {
-    struct list node;
-    enum event_kind kind;
-    int64_t due_ms;
-    int error;
-    struct buf data;
-};
-
-struct pipe;
-
-/* One end. Its events arrive on its node's loop, in the order they were sent. */
-struct half {
-    struct link link;
-    struct pipe *pipe;
-    struct half *other;
-    struct sim_node *node;
-    struct list events;
-    struct timer arrival;
-    struct deferred ready; /* level-triggered: schedules itself while there is something */
-    int64_t latency_ms;    /* of what this end sends */
-    struct buf readable;
-    size_t unread; /* bytes sent to this end, under way or not read yet */
-    bool open;
-    bool forgotten; /* this end was lost without a word */
-    bool want_read;
-    bool want_write;
-    bool finished; /* a FIN has arrived */
-    int error;     /* a reset has arrived */
-    bool told;
-};
-
-struct pipe {
-    struct list node;
-    struct half ends[2];
-};
-
-struct tcp_listener {
-    struct list node;
-    struct sim_node *owner;
-    struct endpoint bind_to;
-    void (*on_accept)(void *arg, struct link *link);
-    void *arg;
-};
-
-struct sim_node {
-    struct list node;
-    struct sim_net *net;
-    struct loop *loop;
-    struct list listeners;
-    struct endpoint addresses[MAX_ADDRESSES];
-    size_t address_count;
-    uint16_t next_port;
-    bool down;
-};
-
-struct name {
-    const char *name;
-    struct endpoint address;
-};
-
-struct sim_net {
-    struct virtual_world *world;
-    struct list nodes;
-    struct list pipes;
-    struct sim_node *current;
-    int64_t out_ms;
-    int64_t back_ms;
-    enum transport_kind kind;
-    size_t segment_max;
-    size_t window;
-    struct name names[MAX_NAMES];
-    size_t name_count;
-    uint64_t random;
-};
 
 static struct sim_net *the_net;
 
@@ -580,67 +498,7 @@ void tcp_listener_close(struct tcp_listener *listener)
     }
 }
 
-/* ---- accidents ---- */
-
-void sim_node_forget(struct sim_node *node)
-{
-    LIST_EACH(&node->net->pipes, list_node)
-    {
-        struct pipe *pipe = CONTAINER_OF(list_node, struct pipe, node);
-        for (int side = 0; side < 2; side++) {
-            struct half *half = &pipe->ends[side];
-            if (half->node == node) {
-                half->forgotten = true;
-                half->open = false;
-                deferred_cancel(&half->ready);
-            }
-        }
-    }
-}
-
-void sim_node_break(struct sim_node *node)
-{
-    LIST_EACH(&node->net->pipes, list_node)
-    {
-        struct pipe *pipe = CONTAINER_OF(list_node, struct pipe, node);
-        if (pipe->ends[0].node != node && pipe->ends[1].node != node) {
-            continue;
-        }
-        for (int side = 0; side < 2; side++) {
-            struct half *half = &pipe->ends[side];
-            if (half->open) {
-                half->error = -ECONNRESET;
-                deferred_schedule(&half->ready);
-            }
-        }
-    }
-}
-
-size_t sim_node_links(const struct sim_node *node)
-{
-    size_t count = 0;
-    LIST_EACH(&node->net->pipes, list_node)
-    {
-        const struct pipe *pipe = CONTAINER_OF(list_node, struct pipe, node);
-        count += pipe->ends[0].node == node && pipe->ends[0].open ? 1u : 0u;
-        count += pipe->ends[1].node == node && pipe->ends[1].open ? 1u : 0u;
-    }
-    return count;
-}
-
-/* ---- core/resolver.h ---- */
-
-struct resolver {
-    struct loop *loop;
-};
-
-struct lookup {
-    struct timer timer;
-    char *host;
-    uint16_t port;
-    void (*on_found)(void *arg, const struct endpoint *endpoints, size_t count, const char *error);
-    void *arg;
-};
+/* ---- names ---- */
 
 void sim_net_add_name(struct sim_net *net, const char *name, const char *address)
 {
@@ -652,157 +510,14 @@ void sim_net_add_name(struct sim_net *net, const char *name, const char *address
     (void)rc;
 }
 
-int resolver_new(struct loop *loop, struct worker *worker, struct resolver **ret_resolver)
+size_t sim_net_find_name(const char *name, uint16_t port, struct endpoint *ret_found, size_t max)
 {
-    (void)worker;
-    struct resolver *resolver = xalloc(sizeof *resolver);
-    resolver->loop = loop;
-    *ret_resolver = resolver;
-    return 0;
-}
-
-void resolver_free(struct resolver *resolver)
-{
-    free(resolver);
-}
-
-static void lookup_free(struct lookup *lookup)
-{
-    timer_stop(&lookup->timer);
-    free(lookup->host);
-    free(lookup);
-}
-
-static void on_lookup(void *arg)
-{
-    struct lookup *lookup = arg;
-    struct endpoint found[RESOLVER_MAX_ADDRESSES];
     size_t count = 0;
-    if (endpoint_parse_ip(lookup->host, lookup->port, &found[0]) == 0) {
-        count = 1;
-    }
-    for (size_t i = 0; i < the_net->name_count && count < RESOLVER_MAX_ADDRESSES; i++) {
-        if (strcmp(the_net->names[i].name, lookup->host) == 0) {
-            found[count] = the_net->names[i].address;
-            found[count++].port = lookup->port;
+    for (size_t i = 0; i < the_net->name_count && count < max; i++) {
+        if (strcmp(the_net->names[i].name, name) == 0) {
+            ret_found[count] = the_net->names[i].address;
+            ret_found[count++].port = port;
         }
     }
-    lookup->on_found(lookup->arg, found, count, count == 0 ? "no such name" : NULL);
-    lookup_free(lookup);
-}
-
-struct lookup *resolver_find(struct resolver *resolver, const char *host, uint16_t port,
-                             void (*on_found)(void *arg, const struct endpoint *endpoints,
-                                              size_t count, const char *error),
-                             void *arg)
-{
-    struct endpoint literal;
-    struct lookup *lookup = xalloc(sizeof *lookup);
-    lookup->host = xstrdup(host);
-    lookup->port = port;
-    lookup->on_found = on_found;
-    lookup->arg = arg;
-    timer_init(&lookup->timer, resolver->loop, on_lookup, lookup);
-    timer_start(&lookup->timer, endpoint_parse_ip(host, port, &literal) == 0 ? 0 : LOOKUP_MS);
-    return lookup;
-}
-
-void lookup_cancel(struct lookup *lookup)
-{
-    lookup_free(lookup);
-}
-
-/* ---- bare connections ---- */
-
-struct sim_raw {
-    struct link *link;
-    struct buf out;
-    size_t received;
-    bool connected;
-    bool closed;
-};
-
-static void raw_flush(struct sim_raw *raw)
-{
-    struct bytes rest = buf_view(&raw->out);
-    if (raw->connected && !raw->closed && rest.size > 0) {
-        struct iovec part = {.iov_base = raw->out.data + raw->out.start, .iov_len = rest.size};
-        ssize_t written = link_write(raw->link, &part, 1);
-        buf_consume(&raw->out, written > 0 ? (size_t)written : 0);
-    }
-}
-
-static void raw_on_connected(void *arg)
-{
-    struct sim_raw *raw = arg;
-    raw->connected = true;
-    link_set_reading(raw->link, true);
-    raw_flush(raw);
-}
-
-static void raw_on_readable(void *arg)
-{
-    struct sim_raw *raw = arg;
-    uint8_t sink[4096];
-    ssize_t got = link_read(raw->link, sink, sizeof sink);
-    if (got > 0) {
-        raw->received += (size_t)got;
-    } else if (got != -EAGAIN) {
-        raw->closed = true;
-        link_set_reading(raw->link, false);
-    }
-}
-
-static void raw_on_writable(void *arg)
-{
-    raw_flush(arg);
-}
-
-static void raw_on_closed(void *arg, int reason)
-{
-    (void)reason;
-    struct sim_raw *raw = arg;
-    raw->closed = true;
-}
-
-struct sim_raw *sim_raw_dial(struct sim_node *from, const char *address, uint16_t port)
-{
-    static const struct link_callbacks callbacks = {
-        .on_connected = raw_on_connected,
-        .on_readable = raw_on_readable,
-        .on_writable = raw_on_writable,
-        .on_closed = raw_on_closed,
-    };
-    struct endpoint to;
-    struct sim_raw *raw = xalloc(sizeof *raw);
-    int rc = endpoint_parse_ip(address, port, &to);
-    assert(rc == 0);
-    rc = tcp_dial(from->loop, &to, &raw->link);
-    assert(rc == 0);
-    (void)rc;
-    link_attach(raw->link, &callbacks, raw);
-    return raw;
-}
-
-void sim_raw_send(struct sim_raw *raw, struct bytes bytes)
-{
-    (void)buf_append(&raw->out, bytes);
-    raw_flush(raw);
-}
-
-size_t sim_raw_received(const struct sim_raw *raw)
-{
-    return raw->received;
-}
-
-bool sim_raw_is_closed(const struct sim_raw *raw)
-{
-    return raw->closed;
-}
-
-void sim_raw_close(struct sim_raw *raw)
-{
-    link_close(raw->link, true);
-    buf_fini(&raw->out);
-    free(raw);
+    return count;
 }

@@ -40,6 +40,7 @@ void sim_net_set_segments(struct sim_net *net, size_t max);
 void sim_net_set_window(struct sim_net *net, size_t window);
 /* A host name; several calls for one name give it several addresses. */
 void sim_net_add_name(struct sim_net *net, const char *name, const char *address);
+size_t sim_net_find_name(const char *name, uint16_t port, struct endpoint *ret_found, size_t max);
 
 /* Nothing to or from this node arrives while it is down; dials to it hang. */
 void sim_node_set_down(struct sim_node *node, bool down);
