@@ -64,7 +64,7 @@ static void a_directory_of_somebody_else_is_not_safe(void **state)
     struct search_place places[SEARCH_PLACES];
     assert_int_equal(search_places_in("/run/ratsd", places), 2);
     assert_true(places[0].safe); /* not there yet */
-    char runtime[128];
+    char runtime[80];
     snprintf(runtime, sizeof runtime, "%s/ratsd", directory);
     assert_int_equal(mkdir(runtime, 0700), 0);
     assert_int_equal(search_places_in("/run/ratsd", places), 2);
@@ -116,11 +116,11 @@ static void another_port_than_the_daemons_is_told(void **state)
     /* RATS_SOCKET is taken whatever the port says; the usual place must have the port. */
     struct fake_daemon daemon;
     fake_open(&daemon);
-    char runtime[128];
+    char runtime[80];
     snprintf(runtime, sizeof runtime, "%s/ratsd", directory);
     assert_int_equal(mkdir(runtime, 0700), 0);
     fake_unlisten(&daemon);
-    snprintf(daemon.path, sizeof daemon.path, "%s/default.sock", runtime);
+    assert_true(snprintf(daemon.path, sizeof daemon.path, "%s/default.sock", runtime) > 0);
     fake_listen(&daemon);
     if (access("/run/ratsd/default.sock", F_OK) != 0) {
         int port = 4712;
