@@ -82,6 +82,15 @@ static void make_key(const struct endpoint *source, uint8_t key[SOURCE_KEY_SIZE]
     memcpy(key + 1, source->ip, source->ip_size == 4 ? 4 : 8);
 }
 
+bool admission_same_source(const struct endpoint *a, const struct endpoint *b)
+{
+    uint8_t key_a[SOURCE_KEY_SIZE];
+    uint8_t key_b[SOURCE_KEY_SIZE];
+    make_key(a, key_a);
+    make_key(b, key_b);
+    return bytes_equal(key_view(key_a), key_view(key_b));
+}
+
 static void forget_source(struct admission *admission, struct source *source)
 {
     list_remove(&source->node);
@@ -148,7 +157,10 @@ int admission_enter(struct admission *admission, const struct endpoint *from, si
         return -ENOMEM;
     }
     refill(source, now_ms);
-    if (source->pending >= limits->max_per_source || source->tokens < TOKEN) {
+    if (source->tokens < TOKEN) {
+        return -EBUSY;
+    }
+    if (source->pending >= limits->max_per_source) {
         return -EDQUOT;
     }
     source->tokens -= TOKEN;

@@ -33,12 +33,13 @@ void admission_free(struct admission *admission);
 void admission_set_limits(struct admission *admission, const struct admission_limits *limits);
 
 /* An inbound connection arrived while peers are established: 0 and it is counted as pending, or
- * -EUSERS (peer limit and reserved places full), -EAGAIN (too many pending), -EDQUOT (source: too
- * many pending or too fast), -ENOMEM. */
+ * -EUSERS (peer limit and reserved places full), -EAGAIN (too many pending), -EDQUOT (too many
+ * pending from this source), -EBUSY (this source comes too fast), -ENOMEM. */
 int admission_enter(struct admission *admission, const struct endpoint *source, size_t peers,
                     int64_t now_ms);
 /* It is authenticated or gone: no longer pending. */
 void admission_leave(struct admission *admission, const struct endpoint *source);
+bool admission_same_source(const struct endpoint *a, const struct endpoint *b);
 size_t admission_pending(const struct admission *admission);
 /* After the handshake with a peer not connected yet, or before a dial to a peer whose id is known:
  * may it stay? The reserved places are for peers that were connected before. */

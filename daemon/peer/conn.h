@@ -15,10 +15,11 @@
 
 #define CONN_DEADLINE_MS 15000 /* socket to established (wire-core 7) */
 #define CONN_STALL_MS    30000 /* a full queue that takes nothing for so long is the end */
-#define CONN_HIGH_MARK   ((size_t)2 * 1024 * 1024) /* queued bytes above which senders should wait \
-                                                    */
-#define CONN_LOW_MARK    ((size_t)512 * 1024)      /* and below which they may go on */
-#define CONN_READ_BUDGET ((size_t)256 * 1024)      /* bytes read per turn, for fairness */
+#define CONN_HIGH_MARK                                                                             \
+    ((size_t)2 * 1024 * 1024)                 /* queued bytes above which senders should wait      \
+                                               */
+#define CONN_LOW_MARK    ((size_t)512 * 1024) /* and below which they may go on */
+#define CONN_READ_BUDGET ((size_t)256 * 1024) /* bytes read per turn, for fairness */
 
 struct conn;
 

@@ -4,6 +4,9 @@
 #include "peer/mesh_private.h"
 #include "util/alloc.h"
 
+/* More than an honest handshake takes, even across the world and with a packet lost. */
+#define HANDSHAKE_FAIR_MS 2000
+
 static void leave_pending(struct contact *contact)
 {
     struct mesh *mesh = contact->mesh;
@@ -20,6 +23,8 @@ static void on_established(void *arg, struct conn *conn)
     struct mesh *mesh = contact->mesh;
     struct peer_id id = *conn_peer_id(conn);
     leave_pending(contact);
+    list_remove(&contact->node);
+    list_append(&mesh->contacts, &contact->node);
     mesh->counts.handshakes_ok++;
     if (peer_id_equal(&id, &mesh->identity->id)) {
         mesh->counts.self_connections++;
@@ -100,13 +105,14 @@ struct contact *contact_new(struct mesh *mesh, struct link *link, bool pending)
     contact->kind = link->kind;
     contact->outgoing = link->outgoing;
     contact->pending = pending;
+    contact->begun_ms = loop_now_ms(mesh->loop);
     list_init(&contact->sibling);
     list_init(&contact->waiters);
     if (conn_new(&mesh->conns, link, &callbacks, contact, &contact->conn) != 0) {
         free(contact);
         return NULL;
     }
-    list_append(&mesh->contacts, &contact->node);
+    list_append(&mesh->newcomers, &contact->node);
     return contact;
 }
 
@@ -118,10 +124,33 @@ static const char *refusal(int rc)
     case -EAGAIN:
         return "too many connections have not said yet who they are";
     case -EDQUOT:
-        return "too many connections from there";
+        return "too many connections from there have not said who they are";
+    case -EBUSY:
+        return "too many connections in a short time";
     default:
         return "out of memory";
     }
+}
+
+/* Places for connections that have not said who they are go to those that may still say it: the
+ * oldest makes way, once it has had time enough for an honest handshake. So silent connections
+ * cannot keep everybody out for as long as the deadline allows them. */
+static bool make_way(struct mesh *mesh, const struct endpoint *remote, int shortage)
+{
+    int64_t now_ms = loop_now_ms(mesh->loop);
+    LIST_EACH(&mesh->newcomers, node)
+    {
+        struct contact *contact = CONTAINER_OF(node, struct contact, node);
+        if (now_ms - contact->begun_ms < HANDSHAKE_FAIR_MS) {
+            return false;
+        }
+        if (contact->pending &&
+            (shortage == -EAGAIN || admission_same_source(&contact->remote, remote))) {
+            contact_close(contact, CONN_CLOSED_LIMIT, false);
+            return true;
+        }
+    }
+    return false;
 }
 
 void contact_on_accept(void *arg, struct link *link)
@@ -130,6 +159,9 @@ void contact_on_accept(void *arg, struct link *link)
     struct endpoint remote = link->remote;
     int64_t now_ms = loop_now_ms(mesh->loop);
     int rc = admission_enter(mesh->admission, &remote, mesh_peer_count(mesh), now_ms);
+    if ((rc == -EAGAIN || rc == -EDQUOT) && make_way(mesh, &remote, rc)) {
+        rc = admission_enter(mesh->admission, &remote, mesh_peer_count(mesh), now_ms);
+    }
     if (rc != 0) {
         mesh->counts.refused++;
         log_limited(&mesh->log_refused, now_ms, LOG_LEVEL_INFO, MESH_TOPIC,
@@ -143,6 +175,13 @@ void contact_on_accept(void *arg, struct link *link)
     if (contact_new(mesh, link, true) == NULL) {
         admission_leave(mesh->admission, &remote);
         mesh->counts.pending = admission_pending(mesh->admission);
+    }
+}
+
+void contacts_stop(struct list *contacts)
+{
+    for (struct list *node; (node = list_first(contacts)) != NULL;) {
+        contact_close(CONTAINER_OF(node, struct contact, node), CONN_CLOSED_STOPPING, false);
     }
 }
 

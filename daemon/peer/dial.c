@@ -56,7 +56,8 @@ static void attempt_free(struct attempt *attempt)
 /* Ends the attempts still under way, and connections nobody waits for any more. */
 static void drop_attempts(struct mesh_dial *dial)
 {
-    for (struct list *node; (node = list_first(&dial->attempts)) != NULL;) {
+    LIST_EACH(&dial->attempts, node)
+    {
         struct attempt *attempt = CONTAINER_OF(node, struct attempt, of_dial);
         struct contact *contact = attempt->contact;
         attempt_free(attempt);
@@ -143,11 +144,10 @@ static void on_overall_timer(void *arg)
 /* A connection somebody else is just dialing to the same place will do. */
 static struct contact *find_under_way(const struct mesh *mesh, const struct endpoint *to)
 {
-    LIST_EACH(&mesh->contacts, node)
+    LIST_EACH(&mesh->newcomers, node)
     {
         struct contact *contact = CONTAINER_OF(node, struct contact, node);
-        if (contact->outgoing && !conn_is_established(contact->conn) &&
-            endpoint_equal(&contact->remote, to)) {
+        if (contact->outgoing && endpoint_equal(&contact->remote, to)) {
             return contact;
         }
     }
@@ -367,7 +367,8 @@ void dials_stop(struct mesh *mesh)
 
 void dials_free(struct mesh *mesh)
 {
-    for (struct list *node; (node = list_first(&mesh->dials)) != NULL;) {
+    LIST_EACH(&mesh->dials, node)
+    {
         dial_free(CONTAINER_OF(node, struct mesh_dial, node));
     }
 }

@@ -206,6 +206,7 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
     read_limits(mesh, config);
     uint64_t seed[2] = {random_u64(), random_u64()};
     map_init(&mesh->peers, seed);
+    list_init(&mesh->newcomers);
     list_init(&mesh->contacts);
     list_init(&mesh->dials);
     int rc = admission_new(&mesh->limits, seed, &mesh->admission);
@@ -255,9 +256,8 @@ void mesh_stop(struct mesh *mesh)
         }
         peer_close(peer, CONN_CLOSED_STOPPING);
     }
-    for (struct list *node; (node = list_first(&mesh->contacts)) != NULL;) {
-        contact_close(CONTAINER_OF(node, struct contact, node), CONN_CLOSED_STOPPING, false);
-    }
+    contacts_stop(&mesh->newcomers);
+    contacts_stop(&mesh->contacts);
 }
 
 void mesh_network_changed(struct mesh *mesh)

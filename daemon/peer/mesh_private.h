@@ -55,7 +55,7 @@ struct mesh_metrics {
 extern const struct metric_row mesh_metric_rows[];
 
 struct contact {
-    struct list node;    /* in mesh->contacts */
+    struct list node;    /* in mesh->newcomers, then in mesh->contacts */
     struct list sibling; /* in peer->retired, when retired */
     struct list waiters; /* attempts of dials, see dial.c */
     struct mesh *mesh;
@@ -65,7 +65,8 @@ struct contact {
     enum transport_kind kind;
     bool outgoing;
     bool pending; /* counted by admission */
-    bool heard;   /* it has brought a message */
+    int64_t begun_ms;
+    bool heard; /* it has brought a message */
     bool held;
     bool until_heard; /* retired: go when the survivor brings a message */
     int64_t until_ms; /* retired: go at this time at the latest */
@@ -128,7 +129,8 @@ struct mesh {
     size_t hard_peers;
     size_t demanded_peers;
     struct map peers;
-    struct list contacts;
+    struct list newcomers; /* contacts not established yet, oldest first */
+    struct list contacts;  /* established ones */
     struct list dials;
     size_t dial_count;
     struct mesh_claim claims[WIRE_TYPE_COUNT];
@@ -159,6 +161,7 @@ void contact_on_accept(void *arg, struct link *link);
 /* Takes the link. NULL when out of memory. */
 struct contact *contact_new(struct mesh *mesh, struct link *link, bool pending);
 void contact_close(struct contact *contact, enum conn_close_reason reason, bool graceful);
+void contacts_stop(struct list *contacts);
 void contact_hold(struct contact *contact);
 void contact_release(struct contact *contact);
 

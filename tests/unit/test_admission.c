@@ -86,7 +86,7 @@ static void a_source_that_comes_too_fast_must_wait(void **state)
         assert_int_equal(enter("10.0.0.1", 1000), 0);
         leave("10.0.0.1");
     }
-    assert_int_equal(enter("10.0.0.1", 1000), -EDQUOT);
+    assert_int_equal(enter("10.0.0.1", 1000), -EBUSY);
     assert_int_equal(enter("10.0.0.2", 1000), 0);
     int admitted = 0;
     for (int64_t now_ms = 1001; now_ms <= 11000; now_ms++) {
