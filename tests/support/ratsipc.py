@@ -100,8 +100,8 @@ class Client:
     def __init__(self, path, timeout=20.0):
         self.timeout = timeout
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(path))  # blocks while the daemon's backlog is full
         self.sock.settimeout(timeout)
-        self.sock.connect(str(path))
         self.input = bytearray()
         self.next_id = 1
         self.calls = {}  # id: method, for those that wait for their answer
