@@ -147,9 +147,10 @@ def test_a_session_that_stopped_reading_is_told_exactly_what_it_lost(pair):
 def test_control_events_are_never_dropped(pair):
     sender = pair[0].client()
     sender.call("session.start")
-    stopped = pair[1].client().listen("flow")
+    stopped, witness = pair[1].client().listen("flow"), pair[1].client().listen("flow")
     worker = Sender(sender, stopped.info["peer_id"], "flow", ENOUGH)
     worker.start()
+    Received(witness).until(ENOUGH)  # then all of it has crossed the link
     worker.finish()
     pair[1].client().call("peer.disconnect", {"peer": sender.info["peer_id"]})
     names = []
