@@ -21,21 +21,70 @@
 #define NAME_MAX_BYTES    128u
 #define HOW_TO_START      "start one with 'systemctl start ratsd' or 'ratsd'"
 
-/* Forks --------------------------------------------------------------------------------------- */
+/* The process -----------------------------------------------------------------------------------
+ */
 
 /* Counts the forks between the first process and this one; only ever changed in a new child. */
 static unsigned generation;
 
-static void after_fork_in_child(void)
+/* All handles, for flush_at_exit(). */
+static struct {
+    pthread_mutex_t lock;
+    struct list handles;
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER, .handles = {&registry.handles, &registry.handles}};
+
+static void before_fork(void)
+{
+    (void)pthread_mutex_lock(&registry.lock);
+    log_before_fork();
+}
+
+static void after_fork_in_parent(void)
 {
     log_after_fork();
+    (void)pthread_mutex_unlock(&registry.lock);
+}
+
+static void after_fork_in_child(void)
+{
     generation++;
+    list_init(&registry.handles); /* the parent's; nobody here may use them */
+    after_fork_in_parent();
 }
 
 static void init_once(void)
 {
     json_head_init();
-    (void)pthread_atfork(log_before_fork, log_after_fork, after_fork_in_child);
+    (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* What was accepted is sent although the program ends without rats_destroy(). */
+__attribute__((destructor)) static void flush_at_exit(void)
+{
+    const int64_t deadline_ms = clock_deadline(STOP_TIMEOUT_MS);
+    (void)pthread_mutex_lock(&registry.lock);
+    LIST_EACH(&registry.handles, node)
+    {
+        struct client *client = CONTAINER_OF(node, struct client, node);
+        client_lock(client);
+        (void)outbox_flush(&client->outbox, deadline_ms);
+        client_unlock(client);
+    }
+    (void)pthread_mutex_unlock(&registry.lock);
+}
+
+static void enlist(struct client *client)
+{
+    (void)pthread_mutex_lock(&registry.lock);
+    list_append(&registry.handles, &client->node);
+    (void)pthread_mutex_unlock(&registry.lock);
+}
+
+static void delist(struct client *client)
+{
+    (void)pthread_mutex_lock(&registry.lock);
+    list_remove(&client->node);
+    (void)pthread_mutex_unlock(&registry.lock);
 }
 
 struct client *client_enter(rats_client_t handle, int null_code)
@@ -122,6 +171,7 @@ static char *make_name(const char *given)
 
 static void client_free(struct client *client)
 {
+    delist(client);
     channels_fini(client);
     mirror_fini(&client->mirror);
     inbox_fini(&client->inbox);
@@ -183,6 +233,7 @@ static struct client *client_new(const rats_options_t *options)
         (void)error_set(RATS_ERROR_OPERATION_FAILED, "no descriptors or locks are left");
         return NULL;
     }
+    enlist(client);
     calls_init(&client->calls);
     mirror_init(&client->mirror);
     map_init(&client->channels, client->mirror.peers.seed);
@@ -424,8 +475,7 @@ rats_client_t rats_create_with(const rats_options_t *options)
     return check_options(&known) == RATS_SUCCESS ? create(&known) : NULL;
 }
 
-/* Start and stop
- * ------------------------------------------------------------------------------------ */
+/* Start and stop ---------------------------------------------------------------------------- */
 
 /* (locked) */
 static int check_startable(const struct client *client)
@@ -517,8 +567,7 @@ void rats_stop(rats_client_t handle)
     }
 }
 
-/* The end
- * -------------------------------------------------------------------------------------------- */
+/* The end ----------------------------------------------------------------------------------- */
 
 void client_unpin(struct client *client)
 {

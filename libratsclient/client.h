@@ -25,6 +25,7 @@
 #include "outbox.h"
 #include "proto/events.h"
 #include "proto/methods.h"
+#include "util/list.h"
 
 #define CALL_TIMEOUT_MS    10000 /* for what the daemon answers without waiting for anybody */
 #define CONNECT_TIMEOUT_MS 15000
@@ -62,6 +63,7 @@ struct channel {
 };
 
 struct client {
+    struct list node;    /* of all handles of the process; under a lock of its own */
     unsigned generation; /* of forks; constant */
     bool batches;        /* constant */
     int requested_port;  /* constant */

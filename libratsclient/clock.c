@@ -10,6 +10,13 @@ int64_t clock_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t clock_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t clock_deadline(int timeout_ms)
 {
     return timeout_ms < 0 ? CLOCK_FOR_EVER : clock_now_ms() + timeout_ms;

@@ -8,6 +8,7 @@
 #define CLOCK_FOR_EVER INT64_MAX
 
 int64_t clock_now_ms(void);
+int64_t clock_now_ns(void);
 /* A deadline that far from now; negative = for ever. */
 int64_t clock_deadline(int timeout_ms);
 /* Milliseconds until then for poll(): 0 when past, -1 for ever. */

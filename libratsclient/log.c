@@ -188,7 +188,7 @@ bool log_allowed(struct log_limit *limit, uint64_t *ret_skipped)
     return true;
 }
 
-/* The public setters -------------------------------------------------------------------------- */
+/* The public setters ------------------------------------------------------------------------ */
 
 void rats_set_logging_enabled(int enabled)
 {

@@ -45,6 +45,7 @@ void outbox_attach(struct outbox *outbox, int fd)
     outbox->broken = false;
     outbox->accepted = 0;
     outbox->written = 0;
+    outbox->told = false;
 }
 
 static void mark_broken(struct outbox *outbox)
@@ -152,6 +153,7 @@ static int write_out(struct outbox *outbox, struct direct *direct, uint64_t goal
                      int64_t deadline_ms)
 {
     outbox->writing = true;
+    outbox->told = false;
     int rc = 0;
     int rounds = 0;
     while (rc == 0 && !outbox->broken) {
@@ -224,12 +226,23 @@ static int take_back(struct outbox *outbox, const struct direct *direct, uint64_
     return -ETIMEDOUT;
 }
 
-/* Ends a turn as writer: tells the reader when something is left. */
+/* Tells the reader, once, when something is left to write. */
 static void leave(struct outbox *outbox)
 {
-    if (outbox_has_left(outbox) && outbox->on_left != NULL) {
+    if (outbox_has_left(outbox) && !outbox->told && outbox->on_left != NULL) {
+        outbox->told = true;
         outbox->on_left(outbox->arg);
     }
+}
+
+/* Whether this frame is one of many in quick succession and may gather with those to come. */
+static bool may_gather(struct outbox *outbox, int64_t now_ns, size_t frame_size)
+{
+    const bool pause = now_ns - outbox->last_send_ns > OUTBOX_PAUSE_NS;
+    outbox->last_send_ns = now_ns;
+    outbox->burst = pause ? 0 : outbox->burst + 1;
+    return outbox->burst > OUTBOX_BURST && outbox->on_left != NULL &&
+           buffered(outbox) + frame_size <= OUTBOX_DIRECT;
 }
 
 /* Waits until no more than the mark is buffered. */
@@ -267,15 +280,15 @@ static int append(struct outbox *outbox, struct bytes head, struct bytes payload
 
 int outbox_send(struct outbox *outbox, struct bytes head, struct bytes payload)
 {
-    const int64_t deadline_ms = buffered(outbox) > OUTBOX_MARK || !outbox->writing
-                                    ? clock_deadline(outbox->timeout_ms)
-                                    : CLOCK_FOR_EVER;
+    const int64_t now_ns = clock_now_ns();
+    const int64_t deadline_ms = now_ns / 1000000 + outbox->timeout_ms;
     int rc = wait_for_room(outbox, deadline_ms);
     if (rc < 0) {
         return rc;
     }
     const uint64_t frame_start = outbox->accepted;
     const size_t frame_size = head.size + payload.size;
+    const bool gather = may_gather(outbox, now_ns, frame_size);
     struct direct direct = {head, payload};
     struct direct *own = NULL;
     if (!outbox->writing && payload.size > OUTBOX_DIRECT && buffered(outbox) == 0) {
@@ -286,6 +299,10 @@ int outbox_send(struct outbox *outbox, struct bytes head, struct bytes payload)
     }
     if (rc < 0 || outbox->writing) {
         return rc;
+    }
+    if (gather) {
+        leave(outbox);
+        return 0;
     }
     rc = write_out(outbox, own, frame_start + frame_size, deadline_ms);
     if (rc == -ETIMEDOUT) {

@@ -6,6 +6,11 @@
  * finished, by this writer or the next: half a frame would end the session. When the socket is full
  * and the writer's own frame is out, the rest is left to the reader thread (outbox_continue()).
  *
+ * One sender in a hurry gets the same: once OUTBOX_BURST small frames have followed each other
+ * without a pause, the next ones are only appended and the reader thread writes them, or the sender
+ * itself when OUTBOX_DIRECT bytes have gathered. The first frame after a pause always goes out at
+ * once, so a question and its answer never wait.
+ *
  * Every function expects the handle's lock to be held, and may release it while it waits or writes.
  */
 #ifndef LIBRATS_OUTBOX_H
@@ -18,22 +23,28 @@
 
 #include "util/buf.h"
 
-#define OUTBOX_MARK   ((size_t)1024 * 1024) /* appended and not written: senders wait above it */
-#define OUTBOX_DIRECT ((size_t)16 * 1024) /* larger payloads are written from the caller's memory  \
-                                           */
+#define OUTBOX_MARK ((size_t)1024 * 1024) /* appended and not written: senders wait above it */
+#define OUTBOX_DIRECT                                                                              \
+    ((size_t)16 * 1024) /* larger payloads are written from the caller's memory                    \
+                         */
 #define OUTBOX_TIMEOUT_MS 10000
+#define OUTBOX_BURST      16
+#define OUTBOX_PAUSE_NS   20000 /* ends a burst */
 
 struct outbox {
     pthread_mutex_t *lock; /* borrowed */
     pthread_cond_t room;   /* a writer left, or the connection broke */
     struct buf fill;
     struct buf drain;
-    int fd;                     /* borrowed; -1 while there is no connection */
-    bool writing;               /* somebody is the writer */
-    bool broken;                /* the connection is of no use any more */
-    int timeout_ms;             /* how long a send waits for a full socket */
-    uint64_t accepted;          /* bytes taken from senders since outbox_attach() */
-    uint64_t written;           /* of those, bytes the kernel has */
+    int fd;            /* borrowed; -1 while there is no connection */
+    bool writing;      /* somebody is the writer */
+    bool broken;       /* the connection is of no use any more */
+    int timeout_ms;    /* how long a send waits for a full socket */
+    uint64_t accepted; /* bytes taken from senders since outbox_attach() */
+    uint64_t written;  /* of those, bytes the kernel has */
+    int64_t last_send_ns;
+    unsigned burst;             /* small frames since the last pause */
+    bool told;                  /* on_left() was called and nobody has written since */
     void (*on_left)(void *arg); /* something is left for outbox_continue() */
     void *arg;
 };

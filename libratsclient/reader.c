@@ -31,7 +31,7 @@ struct reader {
     bool hung_up;        /* seen while paused */
 };
 
-/* Events the library makes --------------------------------------------------------------------- */
+/* Events the library makes ------------------------------------------------------------------ */
 
 void reader_queue_event(struct client *client, const char *event, json_t *params)
 {
@@ -100,7 +100,7 @@ static void report_dropped(struct reader *reader)
     }
 }
 
-/* Frames to the inbox -------------------------------------------------------------------------- */
+/* Frames to the inbox ----------------------------------------------------------------------- */
 
 /* Takes the messages out of data, keeps the events. Returns what is left. */
 static size_t drop_messages(struct reader *reader, uint8_t *data, size_t size)
@@ -297,7 +297,7 @@ static int receive(struct reader *reader)
     return rc < 0 ? rc : (size_t)got == space ? 1 : 0;
 }
 
-/* Attaching again ------------------------------------------------------------------------------ */
+/* Attaching again --------------------------------------------------------------------------- */
 
 /* (locked) Nothing of this connection is left. */
 static void detach(struct reader *reader)
@@ -407,14 +407,15 @@ static void reattach(struct reader *reader)
     }
 }
 
-/* The thread ----------------------------------------------------------------------------------- */
+/* The thread -------------------------------------------------------------------------------- */
 
-/* Waits for something to do. Returns what poll() says of the socket. */
+/* Writes what others left, then waits for something to do. Returns what poll() says of reading. */
 static short wait_for_work(struct reader *reader)
 {
     struct client *client = reader->client;
     client_lock(client);
     report_dropped(reader);
+    outbox_continue(&client->outbox);
     client->reader_paused = client->inbox.bytes > INBOX_MARK && client->calls.waiting == 0;
     const bool paused = client->reader_paused;
     const bool left = outbox_has_left(&client->outbox);
@@ -433,7 +434,7 @@ static short wait_for_work(struct reader *reader)
     }
     /* A connection that ended while we pause is noticed when reading goes on. */
     reader->hung_up = paused && (items[0].revents & (POLLHUP | POLLERR)) != 0;
-    return (short)(paused ? items[0].revents & POLLOUT : items[0].revents);
+    return paused ? 0 : (short)(items[0].revents & ~POLLOUT);
 }
 
 /* The daemon gets everything, and we read until it has closed: so it never sees a reset. */
@@ -465,11 +466,6 @@ void *reader_main(void *arg)
     stream_init(&reader.stream);
     while (!is_closing(client)) {
         const short ready = wait_for_work(&reader);
-        if (ready & POLLOUT) {
-            client_lock(client);
-            outbox_continue(&client->outbox);
-            client_unlock(client);
-        }
         int rc = (ready & (POLLIN | POLLHUP | POLLERR)) != 0 ? 1 : 0;
         for (int i = 0; i < MOST_READS && rc > 0; i++) {
             rc = receive(&reader);

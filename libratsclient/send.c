@@ -113,7 +113,7 @@ static int missing(const char *what)
     return error_set(RATS_ERROR_INVALID_PARAMETER, "%s is NULL", what);
 }
 
-/* Strings -------------------------------------------------------------------------------------- */
+/* Strings ----------------------------------------------------------------------------------- */
 
 int rats_send_string(rats_client_t handle, const char *peer_id, const char *message)
 {
@@ -137,7 +137,7 @@ int rats_broadcast_string(rats_client_t handle, const char *message)
     return count < 0 ? 0 : count;
 }
 
-/* Bytes ---------------------------------------------------------------------------------------- */
+/* Bytes ------------------------------------------------------------------------------------- */
 
 static int check_binary(const void *data, size_t size)
 {
@@ -174,7 +174,7 @@ int rats_broadcast_binary(rats_client_t handle, const void *data, size_t size)
     return count < 0 ? 0 : count;
 }
 
-/* JSON ----------------------------------------------------------------------------------------- */
+/* JSON -------------------------------------------------------------------------------------- */
 
 static int check_json(const char *json)
 {
@@ -213,7 +213,7 @@ int rats_broadcast_json(rats_client_t handle, const char *json)
     return count < 0 ? 0 : count;
 }
 
-/* Named channels ------------------------------------------------------------------------------- */
+/* Named channels ---------------------------------------------------------------------------- */
 
 static int check_channel(const char *channel, const void *data, size_t size)
 {

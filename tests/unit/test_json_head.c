@@ -74,6 +74,9 @@ static char *nested(size_t depth)
 {
     /* {"a":[[[...]]]} */
     char *text = malloc(depth * 2 + 16);
+    if (text == NULL) {
+        abort();
+    }
     size_t used = (size_t)sprintf(text, "{\"a\":");
     memset(text + used, '[', depth - 1);
     used += depth - 1;
@@ -100,6 +103,9 @@ static void depth_ends_at_the_limit(void **state)
 static char *members(size_t count)
 {
     char *text = malloc(count * 12 + 16);
+    if (text == NULL) {
+        abort();
+    }
     size_t used = (size_t)sprintf(text, "{");
     for (size_t i = 0; i < count; i++) {
         used += (size_t)sprintf(text + used, "%s\"%zu\":0", i == 0 ? "" : ",", i);

@@ -124,6 +124,54 @@ static void large_payloads_go_out_uncopied_behind_their_head(void **state)
     free(data);
 }
 
+/* As if the frame before had been sent just now. */
+static int send_in_a_hurry(const char *head, const void *payload, size_t size)
+{
+    outbox.last_send_ns = INT64_MAX;
+    return send_frame(head, payload, size);
+}
+
+static void a_burst_gathers_for_the_reader_which_is_told_once(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < OUTBOX_BURST; i++) {
+        assert_int_equal(send_in_a_hurry("<a>", NULL, 0), 0);
+    }
+    size_t size;
+    free(received(&size));
+    assert_int_equal(size, 3 * OUTBOX_BURST); /* each at once */
+    assert_int_equal(left_calls, 0);
+    assert_int_equal(send_in_a_hurry("<b", "1>", 2), 0);
+    assert_int_equal(send_in_a_hurry("<b", "2>", 2), 0);
+    expect("");
+    assert_int_equal(left_calls, 1);
+    pthread_mutex_lock(&lock);
+    outbox_continue(&outbox);
+    pthread_mutex_unlock(&lock);
+    expect("<b1><b2>");
+    assert_int_equal(send_in_a_hurry("<b", "3>", 2), 0);
+    assert_int_equal(left_calls, 2);
+    outbox.last_send_ns = 0; /* a pause: at once again, and what waits goes before */
+    assert_int_equal(send_frame("<c>", NULL, 0), 0);
+    expect("<b3><c>");
+}
+
+static void a_burst_that_gathered_much_is_written_by_its_sender(void **state)
+{
+    (void)state;
+    char *data = big(1000, '.');
+    outbox.burst = OUTBOX_BURST;
+    for (size_t i = 0; i < OUTBOX_DIRECT / 1000; i++) {
+        assert_int_equal(send_in_a_hurry("", data, 1000), 0);
+    }
+    expect("");
+    assert_int_equal(send_in_a_hurry("", data, 1000), 0);
+    size_t size;
+    free(received(&size));
+    assert_int_equal(size, (OUTBOX_DIRECT / 1000 + 1) * 1000);
+    free(data);
+}
+
 static void nothing_is_sent_without_a_connection(void **state)
 {
     (void)state;
@@ -341,6 +389,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(frames_go_out_in_order),
         TEST(large_payloads_go_out_uncopied_behind_their_head),
+        TEST(a_burst_gathers_for_the_reader_which_is_told_once),
+        TEST(a_burst_that_gathered_much_is_written_by_its_sender),
         TEST(nothing_is_sent_without_a_connection),
         TEST(a_closed_peer_breaks_the_connection_without_a_signal),
         TEST(a_full_socket_refuses_after_the_limit_and_keeps_frames_whole),

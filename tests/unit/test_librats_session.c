@@ -904,8 +904,7 @@ static void stop_waits_for_the_callback_that_is_running(void **state)
     expect_seen(2, "callback ends\nstopped\n");
 }
 
-/* The daemon goes away
- * ----------------------------------------------------------------------------- */
+/* The daemon goes away ---------------------------------------------------------------------- */
 
 static void a_daemon_that_dies_ends_calls_and_peers_and_comes_back(void **state)
 {
@@ -981,8 +980,7 @@ static void bytes_that_are_no_frames_end_the_connection(void **state)
     expect_seen(2, "daemon 0\ndaemon 1\n");
 }
 
-/* Forks
- * -------------------------------------------------------------------------------------------- */
+/* Forks ------------------------------------------------------------------------------------- */
 
 static void a_child_process_cannot_use_the_handle(void **state)
 {
@@ -1004,8 +1002,34 @@ static void a_child_process_cannot_use_the_handle(void **state)
     assert_int_equal(rats_is_attached(client), 1);
 }
 
-/* Handles without a daemon
- * --------------------------------------------------------------------------- */
+/* Handles without a daemon ------------------------------------------------------------------ */
+
+static void what_was_accepted_is_sent_although_the_program_just_ends(void **state)
+{
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        const rats_client_t mine = rats_create_at(daemon_side.path);
+        if (rats_start(mine) != RATS_SUCCESS) {
+            _exit(1);
+        }
+        for (int i = 0; i < 5000; i++) {
+            if (rats_send_string(mine, FAKE_BOB, "x") != RATS_SUCCESS) {
+                _exit(2);
+            }
+        }
+        exit(0);
+    }
+    fake_accept(&daemon_side);
+    fake_answer_hello(&daemon_side, fake_peer(FAKE_BOB, "192.0.2.7", 99));
+    fake_grant(&daemon_side, "session.start");
+    for (int i = 0; i < 5000; i++) {
+        expect_message(FAKE_BOB, "rats.string", "x");
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
 
 static void a_port_that_is_none_makes_a_handle_that_cannot_start(void **state)
 {
@@ -1067,6 +1091,7 @@ int main(void)
         TEST(a_handle_without_its_daemon_can_be_destroyed),
         TEST(bytes_that_are_no_frames_end_the_connection),
         TEST(a_child_process_cannot_use_the_handle),
+        TEST(what_was_accepted_is_sent_although_the_program_just_ends),
         TEST(a_port_that_is_none_makes_a_handle_that_cannot_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
