@@ -5,20 +5,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Somebody else's directory could hold a false daemon; one that is not there holds none. */
-static bool is_safe(const char *directory)
+/* Somebody else's directory could hold a false daemon; one that is not there holds none. A link is
+ * not followed: in a place where everybody may write it could lead anywhere. */
+static bool is_ours(const char *directory)
 {
     struct stat info;
-    if (stat(directory, &info) != 0) {
+    if (lstat(directory, &info) != 0) {
         return true;
     }
-    return S_ISDIR(info.st_mode) && (info.st_uid == 0 || info.st_uid == geteuid());
+    return S_ISDIR(info.st_mode) && (info.st_uid == 0 || info.st_uid == geteuid()) &&
+           (info.st_mode & 022) == 0;
 }
 
-static size_t add(struct search_place *place, const char *directory)
+static size_t add(struct search_place *place, const char *directory, bool safe)
 {
     const int size = snprintf(place->path, sizeof place->path, "%s/default.sock", directory);
-    place->safe = is_safe(directory);
+    place->safe = safe;
     return size > 0 && (size_t)size < sizeof place->path ? 1 : 0;
 }
 
@@ -35,9 +37,11 @@ size_t search_places_in(const char *system_directory, struct search_place places
     }
     size_t count = 0;
     if (size > 0 && (size_t)size < sizeof directory) {
-        count += add(&places[count], directory);
+        count += add(&places[count], directory, is_ours(directory));
     }
-    count += add(&places[count], system_directory);
+    /* Only root can make an entry in /run, and the service manager gives this one to the daemon's
+     * own user: whose it is says nothing. */
+    count += add(&places[count], system_directory, true);
     return count;
 }
 

@@ -11,7 +11,7 @@
 
 struct search_place {
     char path[SOCKET_PATH_SIZE]; /* of the default instance's socket */
-    bool safe;                   /* its directory belongs to root or the caller */
+    bool safe; /* nobody but root, the caller or the service manager made its directory */
 };
 
 /* User first, then system. Returns how many were filled in. */

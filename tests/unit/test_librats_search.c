@@ -73,7 +73,25 @@ static void a_directory_of_somebody_else_is_not_safe(void **state)
         assert_int_equal(chown(runtime, 12345, 12345), 0);
         assert_int_equal(search_places_in("/run/ratsd", places), 2);
         assert_false(places[0].safe);
+        assert_int_equal(search_places_in(runtime, places), 2);
+        assert_true(places[1].safe); /* the system's belongs to the daemon's user */
     }
+}
+
+static void a_directory_others_can_write_or_a_link_is_not_safe(void **state)
+{
+    (void)state;
+    struct search_place places[SEARCH_PLACES];
+    char runtime[80];
+    snprintf(runtime, sizeof runtime, "%s/ratsd", directory);
+    assert_int_equal(mkdir(runtime, 0700), 0);
+    assert_int_equal(chmod(runtime, 0777), 0);
+    assert_int_equal(search_places_in("/run/ratsd", places), 2);
+    assert_false(places[0].safe);
+    assert_int_equal(rmdir(runtime), 0);
+    assert_int_equal(symlink("/run", runtime), 0);
+    assert_int_equal(search_places_in("/run/ratsd", places), 2);
+    assert_false(places[0].safe);
 }
 
 static void a_path_that_is_too_long_is_left_out(void **state)
@@ -196,6 +214,7 @@ int main(void)
         TEST(the_user_comes_before_the_system),
         TEST(without_a_runtime_directory_it_is_in_tmp),
         TEST(a_directory_of_somebody_else_is_not_safe),
+        TEST(a_directory_others_can_write_or_a_link_is_not_safe),
         TEST(a_path_that_is_too_long_is_left_out),
         TEST(finding_nobody_names_every_socket_and_a_remedy),
         TEST(another_port_than_the_daemons_is_told),
