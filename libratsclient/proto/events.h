@@ -2,9 +2,9 @@
 #ifndef RATS_PROTO_EVENTS_H
 #define RATS_PROTO_EVENTS_H
 
-#include "proto/fields.h"
-
 #include <stddef.h>
+
+#include "proto/fields.h"
 
 enum event_id {
     EV_PEER_CONNECTED,    /* to every session */
@@ -22,8 +22,9 @@ struct event_row {
     unsigned since;
     const char *summary;
     const struct field *fields;
-    bool watched; /* only sent to sessions that asked by session.watch */
-    const char *callback; /* setter in librats.h whose callback it reaches; NULL when only the event callback */
+    bool watched;         /* only sent to sessions that asked by session.watch */
+    const char *callback; /* setter in librats.h whose callback it reaches; NULL when only the event
+                             callback */
 };
 
 extern const struct event_row proto_events[EVENT_COUNT];

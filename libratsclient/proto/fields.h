@@ -31,7 +31,7 @@ struct field {
     int64_t min;         /* of the number, or of the text's bytes / the array's items */
     int64_t max;         /* 0 with min 0: the type's own limit */
     const char *choices;
-    const char *default_text; /* for the manual: what absence means */
+    const char *default_text;   /* for the manual: what absence means */
     const struct field *fields; /* ends with T_END */
 };
 

@@ -35,16 +35,16 @@ enum permission { PERMISSION_USE, PERMISSION_CONTROL };
 #define NO_ERRORS   ((const enum proto_error[]){PROTO_ERROR_COUNT})
 
 struct method_row {
-    const char *name; /* "<service>.<verb>" */
-    unsigned since;   /* minor version of the protocol; 0 = 1.0 */
+    const char *name;      /* "<service>.<verb>" */
+    unsigned since;        /* minor version of the protocol; 0 = 1.0 */
     const char *stability; /* "stable" or "experimental" */
     enum permission permission;
     const char *summary;
     const struct field *params;
     const struct field *result;
     const enum proto_error *errors; /* besides invalid_parameter, malformed, limit, cancelled */
-    const char *api; /* C functions, separated by spaces; NULL when none */
-    const char *ctl; /* ratsctl command; NULL when only `ratsctl call` reaches it */
+    const char *api;                /* C functions, separated by spaces; NULL when none */
+    const char *ctl;                /* ratsctl command; NULL when only `ratsctl call` reaches it */
     bool before_hello;
 };
 

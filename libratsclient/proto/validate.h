@@ -5,9 +5,9 @@
 #ifndef RATS_PROTO_VALIDATE_H
 #define RATS_PROTO_VALIDATE_H
 
-#include "proto/fields.h"
-
 #include <jansson.h>
+
+#include "proto/fields.h"
 
 /* 0, or -1 with the sentence in error and the member's name in *ret_field (borrowed from the row).
  * object may be NULL (no parameters given). */
