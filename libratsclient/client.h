@@ -109,6 +109,11 @@ struct client {
     struct log_limit string_limit;
 };
 
+/* create.c ----------------------------------------------------------------------------------- */
+
+/* Frees what a handle owns; its threads have ended, and nobody waits. */
+void client_free(struct client *client);
+
 /* client.c ----------------------------------------------------------------------------------- */
 
 /* The handle, or NULL with the last error set to `null_code`, or to NOT_RUNNING in a forked child.

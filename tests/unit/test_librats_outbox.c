@@ -291,8 +291,7 @@ static void above_the_mark_senders_wait_and_calls_do_not(void **state)
     pthread_mutex_unlock(&lock);
 }
 
-/* Many senders, one reader ------------------------------------------------------------------------
- */
+/* Many senders, one reader ------------------------------------------------------------------ */
 
 #define SENDERS 4
 #define EACH    5000
