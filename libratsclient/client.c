@@ -115,13 +115,12 @@ int rats_start(rats_client_t handle)
 }
 
 /* (locked) Tells the daemon, after everything that was accepted before. */
-static void say_stop(struct client *client)
+static void say_stop(struct client *client, int64_t deadline_ms)
 {
     if (client_in_callback(client)) {
         request_post(client, M_SESSION_STOP, NULL, CALL_PLAIN);
         return;
     }
-    const int64_t deadline_ms = clock_deadline(STOP_TIMEOUT_MS);
     client->waiters++;
     (void)outbox_flush(&client->outbox, deadline_ms);
     struct call call = {0};
@@ -133,7 +132,7 @@ static void say_stop(struct client *client)
 }
 
 /* (locked) */
-static void stop(struct client *client)
+static void stop(struct client *client, int64_t deadline_ms)
 {
     const bool was_started = client->started || client->starting;
     client->start_ticket++;
@@ -147,7 +146,7 @@ static void stop(struct client *client)
         inbox_purge(&client->inbox);
     }
     if (was_started && client->attached) {
-        say_stop(client);
+        say_stop(client, deadline_ms);
     }
     if (!client_in_callback(client)) {
         client_wait_quiet(client);
@@ -159,7 +158,7 @@ void rats_stop(rats_client_t handle)
     struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
     if (client != NULL) {
         client_lock(client);
-        stop(client);
+        stop(client, clock_deadline(STOP_TIMEOUT_MS));
         client_unlock(client);
     }
 }
@@ -208,7 +207,8 @@ void rats_destroy(rats_client_t handle)
     }
     const bool in_callback = client_in_callback(client);
     client_lock(client);
-    stop(client);
+    client->leave_deadline_ms = clock_deadline(STOP_TIMEOUT_MS);
+    stop(client, client->leave_deadline_ms);
     client->closing = true;
     client->release_deferred = in_callback;
     calls_wake_all(&client->calls);

@@ -81,14 +81,15 @@ struct client {
     bool closing;
     unsigned start_ticket; /* a later rats_stop() makes an answer to session.start void */
     unsigned last_epoch;
-    unsigned epoch;        /* 0 while not started */
-    unsigned stream_epoch; /* of what is being read: 0 until this connection's session.start is
-                              answered */
-    unsigned stops;        /* rats_stop() calls, for those who wait for a batch */
-    unsigned waiters;      /* threads inside the library that wait for something */
-    unsigned pins;         /* the owner and every held batch; the last one frees the handle */
-    int demanded_peers;    /* rats_set_max_peers(); 0 = none */
-    char *watched;         /* parameters of the last session.watch; NULL */
+    unsigned epoch;            /* 0 while not started */
+    unsigned stream_epoch;     /* of what is being read: 0 until this connection's session.start is
+                                  answered */
+    unsigned stops;            /* rats_stop() calls, for those who wait for a batch */
+    int64_t leave_deadline_ms; /* rats_destroy() is over by then */
+    unsigned waiters;          /* threads inside the library that wait for something */
+    unsigned pins;             /* the owner and every held batch; the last one frees the handle */
+    int demanded_peers;        /* rats_set_max_peers(); 0 = none */
+    char *watched;             /* parameters of the last session.watch; NULL */
     struct outbox outbox;
     struct calls calls;
     struct mirror mirror;

@@ -15,11 +15,10 @@
 #include "proto/message_head.h"
 #include "stream.h"
 
-#define FIRST_RETRY_MS   100
-#define LAST_RETRY_MS    5000
-#define REATTACH_MS      2000
-#define LEAVE_TIMEOUT_MS 2000
-#define MOST_READS       4 /* before looking around again */
+#define FIRST_RETRY_MS 100
+#define LAST_RETRY_MS  5000
+#define REATTACH_MS    2000
+#define MOST_READS     4 /* before looking around again */
 
 /* What only this thread knows. */
 struct reader {
@@ -441,8 +440,8 @@ static short wait_for_work(struct reader *reader)
 static void leave(struct reader *reader)
 {
     struct client *client = reader->client;
-    const int64_t deadline_ms = clock_deadline(LEAVE_TIMEOUT_MS);
     client_lock(client);
+    const int64_t deadline_ms = client->leave_deadline_ms;
     (void)outbox_flush(&client->outbox, deadline_ms);
     client_unlock(client);
     (void)shutdown(client->fd, SHUT_WR);
