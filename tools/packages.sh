@@ -4,11 +4,11 @@
 # What a build and the demo need.
 build_packages=(
     gcc libc6-dev pkg-config meson ninja-build python3
-    libevent-dev libjansson-dev libssl-dev libinih-dev libsystemd-dev
+    libevent-dev libjansson-dev libssl-dev libinih-dev libsystemd-dev libcmocka-dev
 )
 # What the tests need besides.
 test_packages=(
-    libcmocka-dev python3-pytest python3-pytest-timeout
+    python3-pytest python3-pytest-timeout
     clang libclang-rt-dev clang-format shellcheck mandoc systemd binutils util-linux procps
 )
 # What lets other Pythons than Debian's run Debian's pytest.
