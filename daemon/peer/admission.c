@@ -193,6 +193,14 @@ size_t admission_pending(const struct admission *admission)
     return admission->pending;
 }
 
+size_t admission_pending_from(const struct admission *admission, const struct endpoint *from)
+{
+    uint8_t key[SOURCE_KEY_SIZE];
+    make_key(from, key);
+    const struct source *source = map_find(&admission->sources, key_view(key));
+    return source == NULL ? 0 : source->pending;
+}
+
 static struct bytes id_view(const struct peer_id *id)
 {
     return bytes_make(id->bytes, sizeof id->bytes);

@@ -41,6 +41,7 @@ int admission_enter(struct admission *admission, const struct endpoint *source, 
 void admission_leave(struct admission *admission, const struct endpoint *source);
 bool admission_same_source(const struct endpoint *a, const struct endpoint *b);
 size_t admission_pending(const struct admission *admission);
+size_t admission_pending_from(const struct admission *admission, const struct endpoint *source);
 /* After the handshake with a peer not connected yet, or before a dial to a peer whose id is known:
  * may it stay? The reserved places are for peers that were connected before. */
 bool admission_allows(const struct admission *admission, const struct peer_id *id, size_t peers);

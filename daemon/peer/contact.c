@@ -132,25 +132,56 @@ static const char *refusal(int rc)
     }
 }
 
-/* Places for connections that have not said who they are go to those that may still say it: the
- * oldest makes way, once it has had time enough for an honest handshake. So silent connections
- * cannot keep everybody out for as long as the deadline allows them. */
-static bool make_way(struct mesh *mesh, const struct endpoint *remote, int shortage)
+/* The oldest connection of the source that has most of the places, if that has more of them than
+ * the newcomer's source: a crowd that keeps coming back has to share them. */
+static struct contact *find_crowded(struct mesh *mesh, const struct endpoint *remote)
+{
+    struct contact *found = NULL;
+    size_t most = admission_pending_from(mesh->admission, remote);
+    LIST_EACH(&mesh->newcomers, node)
+    {
+        struct contact *contact = CONTAINER_OF(node, struct contact, node);
+        size_t count =
+            contact->pending ? admission_pending_from(mesh->admission, &contact->remote) : 0;
+        if (count > most) {
+            most = count;
+            found = contact;
+        }
+    }
+    return found;
+}
+
+/* The oldest that had time enough for an honest handshake; of one source, or of all. */
+static struct contact *find_silent(struct mesh *mesh, const struct endpoint *only_from)
 {
     int64_t now_ms = loop_now_ms(mesh->loop);
     LIST_EACH(&mesh->newcomers, node)
     {
         struct contact *contact = CONTAINER_OF(node, struct contact, node);
         if (now_ms - contact->begun_ms < HANDSHAKE_FAIR_MS) {
-            return false;
+            return NULL;
         }
         if (contact->pending &&
-            (shortage == -EAGAIN || admission_same_source(&contact->remote, remote))) {
-            contact_close(contact, CONN_CLOSED_LIMIT, false);
-            return true;
+            (only_from == NULL || admission_same_source(&contact->remote, only_from))) {
+            return contact;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* Places for connections that have not said who they are go to those that may still say it. So
+ * neither silent connections nor a crowd that keeps coming back keep everybody out. */
+static bool make_way(struct mesh *mesh, const struct endpoint *remote, int shortage)
+{
+    struct contact *leaver = find_silent(mesh, shortage == -EDQUOT ? remote : NULL);
+    if (leaver == NULL && shortage == -EAGAIN) {
+        leaver = find_crowded(mesh, remote);
+    }
+    if (leaver == NULL) {
+        return false;
+    }
+    contact_close(leaver, CONN_CLOSED_LIMIT, false);
+    return true;
 }
 
 void contact_on_accept(void *arg, struct link *link)
