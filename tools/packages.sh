@@ -8,7 +8,7 @@ build_packages=(
 )
 # What the tests need besides.
 test_packages=(
-    python3-pytest python3-pytest-timeout
+    python3-pytest python3-pytest-timeout python3-cryptography
     clang libclang-rt-dev clang-format shellcheck mandoc systemd binutils util-linux procps
 )
 # What lets other Pythons than Debian's run Debian's pytest.
