@@ -10,7 +10,7 @@ static void deliver_to(struct session *session, const struct delivery *delivery,
     size_t size = FRAME_HEADER_SIZE + head_size + delivery->payload.size;
     uint8_t *room = NULL;
     if (!session_is_ready(session) || !session->started || session->output_dead ||
-        !session_admits_message(session, delivery->plane, size)) {
+        !session_admits_message(session, delivery->plane, size, delivery->link)) {
         return;
     }
     if (backlog_add(&session->out, BACKLOG_MESSAGE, size, &room) < 0) {
@@ -43,8 +43,7 @@ void host_deliver(struct host *host, const uint64_t *sessions, size_t count,
         .forwarder = delivery->forwarder == NULL ? NULL : delivery->forwarder->bytes,
     };
     size_t head_size = message_head_size(&head);
-    /* From the end: a session that ends here takes itself out of the caller's array. */
-    for (size_t i = count; i-- > 0;) {
+    for (size_t i = 0; i < count; i++) {
         struct session *session = session_find(ipc, sessions[i]);
         if (session != NULL) {
             deliver_to(session, delivery, &head, head_size);
@@ -111,6 +110,6 @@ void host_peer_gone(struct host *host, const struct peer_id *peer)
     stop_waiting(ipc, peer);
     LIST_EACH(&ipc->sessions, node)
     {
-        (void)peer_set_remove(&CONTAINER_OF(node, struct session, node)->holding, peer);
+        session_forget_peer(CONTAINER_OF(node, struct session, node), peer);
     }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -58,7 +59,7 @@ const struct config_item ipc_config_items[] = {
      .min = 64 * 1024,
      .max = 16ULL * 1024 * 1024 * 1024,
      .reloadable = true,
-     .summary = "Bytes held for all clients of one user."},
+     .summary = "Bytes held for all clients of one user, in each direction."},
     {0},
 };
 
@@ -107,28 +108,6 @@ size_t ipc_apply_demand(struct ipc *ipc)
     return host_demand_peers(ipc->host, demand);
 }
 
-static struct uid_account *account_of(struct ipc *ipc, uid_t uid)
-{
-    struct uid_account *account = map_find(&ipc->accounts, bytes_make(&uid, sizeof(uid)));
-    if (account == NULL) {
-        account = xalloc(sizeof(*account));
-        account->uid = uid;
-        if (map_insert(&ipc->accounts, bytes_make(&account->uid, sizeof(uid_t)), account) < 0) {
-            free(account);
-            return NULL;
-        }
-    }
-    return account;
-}
-
-void uid_account_settle(struct ipc *ipc, struct uid_account *account)
-{
-    if (account != NULL && account->sessions == 0) {
-        (void)map_remove(&ipc->accounts, bytes_make(&account->uid, sizeof(uid_t)));
-        free(account);
-    }
-}
-
 static void end_oldest_greeting(struct ipc *ipc)
 {
     LIST_EACH(&ipc->sessions, node)
@@ -162,7 +141,7 @@ static void admit(struct ipc *ipc, int fd)
         (void)close(fd);
         return;
     }
-    struct uid_account *account = account_of(ipc, credentials.uid);
+    struct uid_account *account = uid_account_get(ipc, credentials.uid);
     const char *why = refusal(ipc, account);
     if (why != NULL) {
         ipc->values.refused++;
@@ -257,13 +236,20 @@ void ipc_free(struct ipc *ipc)
     free(ipc);
 }
 
+/* Something a client wrote that we have not read. */
+static bool has_input(const struct session *session)
+{
+    int unread = 0;
+    return session->pending || (ioctl(session->fd, FIONREAD, &unread) == 0 && unread > 0);
+}
+
 bool ipc_is_busy(const struct ipc *ipc)
 {
     LIST_EACH(&ipc->sessions, node)
     {
         const struct session *session = CONTAINER_OF(node, struct session, node);
         if (session->state != SESSION_ENDED &&
-            (backlog_size(&session->out) > 0 || session->waiting.count > 0)) {
+            (backlog_size(&session->out) > 0 || session->waiting.count > 0 || has_input(session))) {
             return true;
         }
     }

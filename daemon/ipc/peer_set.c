@@ -13,9 +13,14 @@ static size_t place(const struct peer_set *set, const struct peer_id *id)
     return at;
 }
 
+bool peer_set_has(const struct peer_set *set, const struct peer_id *id)
+{
+    return place(set, id) < set->count;
+}
+
 bool peer_set_add(struct peer_set *set, const struct peer_id *id)
 {
-    if (place(set, id) < set->count) {
+    if (peer_set_has(set, id)) {
         return false;
     }
     if (set->count == set->capacity) {

@@ -10,6 +10,7 @@ struct peer_set {
     size_t capacity;
 };
 
+bool peer_set_has(const struct peer_set *set, const struct peer_id *id);
 /* True when it was not there before. */
 bool peer_set_add(struct peer_set *set, const struct peer_id *id);
 /* True when it was there. */

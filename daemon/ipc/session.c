@@ -35,9 +35,27 @@ void session_bury(struct session *session)
     free(session);
 }
 
+static json_t *session_facts(const struct session *session)
+{
+    return json_pack("{s:I, s:I, s:I, s:s}", "session", (json_int_t)session->number, "pid",
+                     (json_int_t)session->credentials.pid, "uid",
+                     (json_int_t)session->credentials.uid, "name", session->name);
+}
+
+/* What the session owned goes, others hear of it, and then it is freed. */
 static void on_burial(void *arg)
 {
-    session_bury(arg);
+    struct session *session = arg;
+    struct ipc *ipc = session->ipc;
+    session_cancel_calls(session);
+    host_session_ended(ipc->host, session->number);
+    if (session->announced) {
+        host_emit(ipc->host, EV_SESSION_ENDED, session_facts(session));
+    }
+    if (session->peers_demand > 0) {
+        (void)ipc_apply_demand(ipc);
+    }
+    session_bury(session);
 }
 
 struct session *session_find(const struct ipc *ipc, uint64_t number)
@@ -46,20 +64,12 @@ struct session *session_find(const struct ipc *ipc, uint64_t number)
     return session != NULL && session->number == number ? session : NULL;
 }
 
-static json_t *session_facts(const struct session *session)
-{
-    return json_pack("{s:I, s:I, s:I, s:s}", "session", (json_int_t)session->number, "pid",
-                     (json_int_t)session->credentials.pid, "uid",
-                     (json_int_t)session->credentials.uid, "name", session->name);
-}
-
 void session_end(struct session *session, const char *why)
 {
     if (session->state == SESSION_ENDED) {
         return;
     }
     struct ipc *ipc = session->ipc;
-    bool announced = session->state == SESSION_READY;
     log_debug("clients", "session %llu (pid %d) ended: %s", (unsigned long long)session->number,
               (int)session->credentials.pid, why);
     if (session->state == SESSION_GREETING) {
@@ -69,22 +79,22 @@ void session_end(struct session *session, const char *why)
     ipc->slots[session->number % ipc->slot_count] = NULL;
     (void)io_want(&session->io, 0);
     timer_stop(&session->deadline);
-    session_cancel_calls(session);
-    host_session_ended(ipc->host, session->number);
-    if (announced) {
-        host_emit(ipc->host, EV_SESSION_ENDED, session_facts(session));
-    }
-    if (session->peers_demand > 0) {
-        (void)ipc_apply_demand(ipc);
-    }
+    uid_account_release(session);
     deferred_schedule(&session->burial);
 }
 
 void session_recharge(struct session *session)
 {
-    size_t held = session->out.bytes.capacity + intake_held(&session->intake);
-    session->account->held_bytes += held - session->charged;
+    size_t held = session->out.bytes.capacity;
+    session->account->queued_bytes += held - session->charged;
     session->charged = held;
+}
+
+/* Whether the next frame may be taken: no peer, no room and no reading of answers is waited for. */
+static bool may_take(const struct session *session)
+{
+    return session->waiting.count == 0 && session->room_ticket == 0 &&
+           session->out.queued[BACKLOG_CONTROL] <= SESSION_ANSWER_MARK;
 }
 
 void session_update_reading(struct session *session)
@@ -92,8 +102,8 @@ void session_update_reading(struct session *session)
     if (session->state == SESSION_ENDED) {
         return;
     }
-    bool may_read =
-        session->state != SESSION_CLOSING && !session->input_ended && session->waiting.count == 0;
+    bool may_read = session->state != SESSION_CLOSING && !session->input_ended &&
+                    !session->pending && may_take(session);
     bool must_write = !session->output_dead && backlog_size(&session->out) > 0 &&
                       (session->io.wanted & IO_WRITE) != 0;
     (void)io_want(&session->io, (may_read ? IO_READ : 0u) | (must_write ? IO_WRITE : 0u));
@@ -111,6 +121,11 @@ static void on_output_dead(struct session *session)
     /* The client has closed its reading end or died. What it had sent before is still taken. */
     session->output_dead = true;
     backlog_consume(&session->out, backlog_size(&session->out));
+    session_recharge(session);
+    session_release_peers(session);
+    /* Nothing is wanted of the socket while it only says that its other end is gone. */
+    session_update_reading(session);
+    session_schedule_resume(session);
     if (session->state == SESSION_CLOSING || session->input_ended) {
         session_end(session, "client is gone");
     }
@@ -119,8 +134,12 @@ static void on_output_dead(struct session *session)
 static void on_flush(void *arg)
 {
     struct session *session = arg;
-    size_t queued = backlog_size(&session->out);
-    if (session->state == SESSION_ENDED || queued == 0) {
+    bool held_up = !may_take(session);
+    if (session->state == SESSION_ENDED || session->output_dead) {
+        return;
+    }
+    if (backlog_size(&session->out) == 0) {
+        session_after_flush(session);
         return;
     }
     struct bytes view = buf_view(&session->out.bytes);
@@ -142,6 +161,9 @@ static void on_flush(void *arg)
     (void)io_want(&session->io, all ? wanted : wanted | IO_WRITE);
     session_recharge(session);
     session_after_flush(session);
+    if (held_up && may_take(session)) {
+        session_schedule_resume(session);
+    }
     if (all && session->state == SESSION_CLOSING) {
         session_end(session, "rejected");
     }
@@ -191,7 +213,6 @@ void session_reject(struct session *session, enum proto_error error, const char 
              (int)session->credentials.pid, text);
     session_send_json(session, FRAME_FAIL, 0, fail_head(error, text, NULL));
     if (session->state == SESSION_READY) {
-        host_emit(session->ipc->host, EV_SESSION_ENDED, session_facts(session));
         session->state = SESSION_CLOSING;
         session_update_reading(session);
         timer_start(&session->deadline, CLOSING_MS);
@@ -226,10 +247,17 @@ static int take_frame(struct session *session, const struct frame *frame)
     }
 }
 
+static bool is_answered(const struct frame *frame)
+{
+    return frame->kind == FRAME_CALL || frame->id != 0;
+}
+
 static void take_frames(struct session *session)
 {
     struct intake *intake = &session->intake;
-    while (session->waiting.count == 0 &&
+    unsigned calls = 0;
+    session->pending = false;
+    while (may_take(session) &&
            (session->state == SESSION_READY || session->state == SESSION_GREETING)) {
         struct frame frame;
         size_t size = 0;
@@ -246,19 +274,29 @@ static void take_frames(struct session *session)
         }
         if (status == FRAME_INCOMPLETE) {
             intake_expect(intake, size);
+            if (size > SESSION_READ_BUDGET) {
+                (void)uid_account_reserve(session, size);
+            }
+            return;
+        }
+        if (is_answered(&frame) && calls++ == SESSION_TURN_CALLS) {
+            session->pending = true;
+            session_schedule_resume(session);
             return;
         }
         if (take_frame(session, &frame) == -EAGAIN) {
             return;
         }
         intake_consume(intake, size);
+        uid_account_release(session);
     }
 }
 
 /* Everything that was sent has been taken: the client's end is ours. */
 static void end_if_drained(struct session *session)
 {
-    if (session->input_ended && session->waiting.count == 0 && session->state == SESSION_READY) {
+    if (session->input_ended && !session->pending && may_take(session) &&
+        session->state == SESSION_READY) {
         session_end(session, "client closed");
     } else if (session->input_ended && session->state == SESSION_GREETING) {
         session_end(session, "client closed before hello");
@@ -313,6 +351,9 @@ static void read_session(struct session *session)
     ssize_t size = receive(session, room, space, &fds);
     if (size > 0) {
         intake_filled(&session->intake, (size_t)size);
+        if (session->taking > 0) {
+            timer_start(&session->deadline, SESSION_HALF_MS);
+        }
         if (fds > 0) {
             session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
         }
@@ -324,7 +365,6 @@ static void read_session(struct session *session)
         session_end(session, "out of memory");
         return;
     }
-    session_recharge(session);
     session_update_reading(session);
     end_if_drained(session);
 }
@@ -348,7 +388,6 @@ static void on_resume(void *arg)
         return;
     }
     take_frames(session);
-    session_recharge(session);
     session_update_reading(session);
     end_if_drained(session);
 }
@@ -356,6 +395,14 @@ static void on_resume(void *arg)
 static void on_deadline(void *arg)
 {
     struct session *session = arg;
+    if (session->state == SESSION_READY) {
+        if (session->account->waiters > 0 && session->waiting.count == 0) {
+            session_end(session, "half a frame kept others waiting");
+        } else {
+            timer_start(&session->deadline, SESSION_HALF_MS);
+        }
+        return;
+    }
     session_end(session, session->state == SESSION_GREETING ? "no hello within 5 s"
                                                             : "rejected and not reading");
 }

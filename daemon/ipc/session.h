@@ -19,19 +19,27 @@
 #define SESSION_HELLO_BYTES  4096u
 #define SESSION_MAX_GREETING 64u
 #define SESSION_MAX_CALLS    128u
+#define SESSION_TURN_CALLS   64u             /* calls answered before others get their turn */
 #define SESSION_MAX_CONTROL  (1024u * 1024u) /* control bytes queued, beyond which it is closed */
+#define SESSION_ANSWER_MARK  (SESSION_MAX_CONTROL / 2) /* beyond which no more calls are taken */
 #define SESSION_READ_BUDGET  INTAKE_SCRATCH_SIZE
 #define SESSION_STALL_MS     2000
+#define SESSION_HALF_MS      30000 /* a large frame that grows no more while others wait for room */
 #define SESSION_NAME_SIZE    129
 #define SESSION_PLANES       4 /* index by enum message_plane */
 
 enum session_state { SESSION_GREETING, SESSION_READY, SESSION_CLOSING, SESSION_ENDED };
 enum slow_policy { SLOW_STALL, SLOW_DROP, SLOW_CLOSE };
 
+/* What all sessions of one user make the daemon hold. Each direction has the limit for itself: a
+ * program that sends must not cost its neighbour what that is about to receive. */
 struct uid_account {
     uid_t uid;
     size_t sessions;
-    size_t held_bytes;
+    size_t queued_bytes; /* memory of what waits for them to read */
+    size_t taking_bytes; /* large frames of theirs that are arriving, in full */
+    size_t waiters;      /* sessions whose large frame has to wait for room */
+    uint64_t last_ticket;
 };
 
 struct ipc_values {
@@ -74,21 +82,26 @@ struct session {
     int fd;
     struct io io;
     enum session_state state;
-    struct timer deadline; /* hello, or the last flush of a closing session */
+    struct timer deadline; /* hello, a large frame, or the last flush of a closing session */
     struct deferred flush;
     struct deferred resume;
     struct deferred burial;
     struct credentials credentials;
     struct uid_account *account;
-    size_t charged;
+    size_t charged;       /* of account->queued_bytes */
+    size_t taking;        /* of account->taking_bytes */
+    uint64_t room_ticket; /* place among those that wait for room; 0 = not waiting */
+    size_t room_wanted;
     int64_t attached_ms;
     char name[SESSION_NAME_SIZE];
     char agent[SESSION_NAME_SIZE];
+    bool announced; /* others were told that it attached */
     bool started;
     uint32_t watched; /* bit per enum event_id */
     size_t peers_demand;
 
     struct intake intake;
+    bool pending;            /* whole frames are left for the next turn */
     bool input_ended;        /* end of stream was read */
     bool output_dead;        /* the client no longer reads: keep reading what it sent */
     struct peer_set waiting; /* congested peers; no reading while there is one */
@@ -110,8 +123,22 @@ struct session {
 void ipc_watch_listener(struct ipc *ipc, int fd);
 /* The largest demand for peers of all sessions goes to the mesh; the limit in effect. */
 size_t ipc_apply_demand(struct ipc *ipc);
+
+/* uid_account.c */
+/* NULL when out of memory. */
+struct uid_account *uid_account_get(struct ipc *ipc, uid_t uid);
 /* Forgets an account that has no session. */
 void uid_account_settle(struct ipc *ipc, struct uid_account *account);
+/* Room for a frame of that size. False: the session is not read until there is, and resumes then.
+ * In the order of asking; one that is larger than the limit gets it when it is alone. */
+bool uid_account_reserve(struct session *session, size_t size);
+/* The frame has been taken, or will never be. */
+void uid_account_release(struct session *session);
+/* Whether that much more may be queued to the session, as far as its user is concerned. */
+bool uid_account_admits(const struct session *session, size_t size);
+/* Bytes queued that a session of this user is sure of when others have taken the rest; the whole
+ * limit while there is plenty. */
+size_t uid_account_comfort(const struct session *session);
 
 /* session.c */
 void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
@@ -119,7 +146,8 @@ void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
 struct session *session_find(const struct ipc *ipc, uint64_t number);
 /* Frees it now: only for the end of its turn and of the ipc. */
 void session_bury(struct session *session);
-/* Ends it at the end of the turn; nothing more is read or written. */
+/* Ends it: nothing more is read or written, its number means nobody. What it owned goes, and others
+ * hear of it, at the end of the turn, so that whoever ends it may be walking over its things. */
 void session_end(struct session *session, const char *why);
 /* Sends a FAIL with id 0, flushes for a moment, then ends. */
 void session_reject(struct session *session, enum proto_error error, const char *text);
@@ -128,7 +156,7 @@ void session_update_reading(struct session *session);
 void session_schedule_resume(struct session *session);
 /* Queues one control frame with a JSON head (taken). */
 void session_send_json(struct session *session, enum frame_kind kind, uint64_t id, json_t *head);
-/* Charges the account for what the session holds now. */
+/* Charges the account for what is queued to the session now. */
 void session_recharge(struct session *session);
 static inline bool session_is_ready(const struct session *session)
 {
@@ -151,11 +179,14 @@ session_method_fn session_method_find(enum method_id method);
 /* slow.c */
 /* Whether a message frame of size bytes may be queued now. When not it has been counted as lost
  * (or the session closed). link: the peer to slow when it fills up, or NULL. */
-bool session_admits_message(struct session *session, enum message_plane plane, size_t size);
+bool session_admits_message(struct session *session, enum message_plane plane, size_t size,
+                            const struct peer_id *link);
 void session_after_message(struct session *session, const struct peer_id *link);
 void session_after_flush(struct session *session);
 void session_stall_init(struct session *session);
 void session_release_peers(struct session *session);
+/* The peer has gone, and its hold with it. */
+void session_forget_peer(struct session *session, const struct peer_id *peer);
 
 /* fanout.c */
 void session_send_event(struct session *session, enum event_id event, json_t *fields);

@@ -105,6 +105,7 @@ static void on_hello(struct session *session, struct request *request)
     session->slow = parse_slow(json_object_get(params, "slow"));
     announce(session); /* before it is ready itself: nobody hears of their own arrival */
     session->state = SESSION_READY;
+    session->announced = true;
     session->ipc->greeting_count--;
     timer_stop(&session->deadline);
     request_reply(request, hello_result(session, minor));

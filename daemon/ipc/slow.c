@@ -6,7 +6,9 @@
 /* Held above three quarters, so that what is on its way still fits below the limit. */
 static size_t hold_mark(const struct session *session)
 {
-    return session->ipc->queue_limit / 4 * 3;
+    size_t comfort = uid_account_comfort(session);
+    size_t limit = session->ipc->queue_limit;
+    return (comfort < limit ? comfort : limit) / 4 * 3;
 }
 
 static size_t queued_messages(const struct session *session)
@@ -39,21 +41,30 @@ static void become_lagging(struct session *session)
                  (unsigned long long)session->number, (int)session->credentials.pid);
     }
     session_release_peers(session);
+    deferred_schedule(&session->flush); /* it may have nothing queued: then the count goes now */
 }
 
-bool session_admits_message(struct session *session, enum message_plane plane, size_t size)
+/* A link is slowed once its message is here, so each gets one in above the limit: many that speak
+ * up in the same turn must not cost a session that reads. */
+static bool fits_queue(const struct session *session, size_t size, const struct peer_id *link)
 {
     size_t queued = queued_messages(session);
+    if (queued == 0 || queued + size <= session->ipc->queue_limit) {
+        return true;
+    }
+    return session->slow == SLOW_STALL &&
+           (queued <= hold_mark(session) ||
+            (link != NULL && !peer_set_has(&session->holding, link)));
+}
+
+bool session_admits_message(struct session *session, enum message_plane plane, size_t size,
+                            const struct peer_id *link)
+{
     if (session->lagging) {
         count_lost(session, plane);
         return false;
     }
-    /* One message larger than the queue is let in when the queue is empty. */
-    bool fits = queued == 0 || queued + size <= session->ipc->queue_limit ||
-                (session->slow == SLOW_STALL && queued <= hold_mark(session));
-    bool account_fits =
-        queued == 0 || session->account->held_bytes + size <= session->ipc->uid_queue_limit;
-    if (fits && account_fits) {
+    if (fits_queue(session, size, link) && uid_account_admits(session, size)) {
         return true;
     }
     if (session->slow == SLOW_CLOSE) {
@@ -63,6 +74,13 @@ bool session_admits_message(struct session *session, enum message_plane plane, s
     become_lagging(session);
     count_lost(session, plane);
     return false;
+}
+
+void session_forget_peer(struct session *session, const struct peer_id *peer)
+{
+    if (peer_set_remove(&session->holding, peer) && session->holding.count == 0) {
+        timer_stop(&session->stall);
+    }
 }
 
 void session_after_message(struct session *session, const struct peer_id *link)
@@ -98,7 +116,8 @@ static void tell_lost(struct session *session)
 void session_after_flush(struct session *session)
 {
     size_t queued = queued_messages(session);
-    if (session->lagging && queued <= session->ipc->queue_limit / 4) {
+    if (session->lagging && queued <= session->ipc->queue_limit / 4 &&
+        session->out.queued[BACKLOG_CONTROL] <= SESSION_ANSWER_MARK) {
         tell_lost(session);
     } else if (session->holding.count > 0 && queued <= session->ipc->queue_limit / 4) {
         session_release_peers(session);

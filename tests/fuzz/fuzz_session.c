@@ -15,11 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct session *make_session(struct host *host, int fd)
 {
-    struct uid_account *account = calloc(1, sizeof *account);
     struct credentials credentials = {.pid = 1, .uid = 1};
-    account->uid = credentials.uid;
-    (void)map_insert(&host->ipc->accounts, bytes_make(&account->uid, sizeof(uid_t)), account);
-    session_new(host->ipc, fd, &credentials, account);
+    session_new(host->ipc, fd, &credentials, uid_account_get(host->ipc, credentials.uid));
     return CONTAINER_OF(list_first(&host->ipc->sessions), struct session, node);
 }
 
