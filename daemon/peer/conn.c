@@ -73,9 +73,16 @@ static enum conn_close_reason reason_of(int rc, enum conn_close_reason otherwise
 
 /* ---- sending ---- */
 
+/* A limit below the mark takes its place: senders must wait before anything is refused. */
+static size_t high_mark(const struct conn *conn)
+{
+    size_t limit = conn->context->queue_limit;
+    return limit < CONN_HIGH_MARK ? limit : CONN_HIGH_MARK;
+}
+
 static void on_drained_below(struct conn *conn)
 {
-    if (conn->congested && buf_size(&conn->out) < CONN_LOW_MARK) {
+    if (conn->congested && buf_size(&conn->out) < high_mark(conn) / CONN_LOW_PART) {
         conn->congested = false;
         if (conn->callbacks.on_drained != NULL && conn->state == CONN_ESTABLISHED) {
             conn->callbacks.on_drained(conn->arg, conn);
@@ -191,7 +198,7 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
         }
     }
     buf_commit(&conn->out, BLOCK_PREFIX_SIZE + body_size);
-    if (buf_size(&conn->out) > CONN_HIGH_MARK) {
+    if (buf_size(&conn->out) >= high_mark(conn)) {
         conn->congested = true;
     }
     deferred_schedule(&conn->flush);

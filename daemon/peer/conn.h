@@ -18,7 +18,7 @@
 #define CONN_HIGH_MARK                                                                             \
     ((size_t)2 * 1024 * 1024)                 /* queued bytes above which senders should wait      \
                                                */
-#define CONN_LOW_MARK    ((size_t)512 * 1024) /* and below which they may go on */
+#define CONN_LOW_PART    4                    /* and below which part of the mark they may go on */
 #define CONN_READ_BUDGET ((size_t)256 * 1024) /* bytes read per turn, for fairness */
 
 struct conn;
@@ -60,7 +60,7 @@ struct conn_callbacks {
     /* A view valid until it returns. The receiver may call anything, conn_close() included. */
     void (*on_message)(void *arg, struct conn *conn, const struct message *message);
     void (*on_drained)(void *arg,
-                       struct conn *conn); /* fell below CONN_LOW_MARK after exceeding HIGH */
+                       struct conn *conn); /* fell below the low mark after reaching the high one */
     void (*on_closed)(void *arg, struct conn *conn, enum conn_close_reason reason);
 };
 

@@ -492,6 +492,25 @@ static void the_queue_limit_lets_one_large_message_in(void **state)
     free(payload);
 }
 
+static void a_small_queue_limit_makes_senders_wait_and_loses_nothing(void **state)
+{
+    (void)state;
+    static const uint8_t payload[1000];
+    dialer.context.queue_limit = 64u * 1024u;
+    dialer.link.write_limit = 0;
+    size_t sent = 0;
+    while (!conn_is_congested(dialer.conn)) {
+        assert_int_equal(conn_send(dialer.conn, WIRE_APP, 0, bytes_make(payload, 1000)), 0);
+        sent++;
+    }
+    assert_true(sent <= 65);
+    fake_link_open(&dialer.link, SIZE_MAX);
+    run_turn();
+    assert_int_equal(dialer.drained, 1);
+    (void)carry(&dialer, &acceptor);
+    assert_int_equal(acceptor.messages, sent);
+}
+
 static void a_peer_that_takes_nothing_for_30_s_is_closed(void **state)
 {
     (void)state;
@@ -573,6 +592,7 @@ int main(void)
         NOISE(holds_are_counted_and_leftovers_come_first),
         NOISE(a_full_link_congests_and_drains),
         NOISE(the_queue_limit_lets_one_large_message_in),
+        NOISE(a_small_queue_limit_makes_senders_wait_and_loses_nothing),
         NOISE(a_peer_that_takes_nothing_for_30_s_is_closed),
         NOISE(an_idle_connection_runs_no_timer),
         NOISE(a_write_error_is_the_end_but_not_inside_send),
