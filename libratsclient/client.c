@@ -114,20 +114,19 @@ int rats_start(rats_client_t handle)
     return error_v1(code);
 }
 
-/* (locked) Tells the daemon, after everything that was accepted before. */
+/* (locked) Tells the daemon, behind everything that was accepted before and before whatever comes
+ * next: nothing may be waited for first, or a rats_start() of another thread could overtake. The
+ * answer says that all of it has arrived. */
 static void say_stop(struct client *client, int64_t deadline_ms)
 {
     if (client_in_callback(client)) {
         request_post(client, M_SESSION_STOP, NULL, CALL_PLAIN);
         return;
     }
-    client->waiters++;
-    (void)outbox_flush(&client->outbox, deadline_ms);
     struct call call = {0};
     if (request_begin(client, &call, M_SESSION_STOP, NULL) == RATS_SUCCESS) {
         (void)request_end(client, &call, clock_left_ms(deadline_ms), NULL);
     }
-    client_leave(client);
     error_clear();
 }
 

@@ -22,6 +22,7 @@ static int begin_text(struct client *client, struct call *call, const char *meth
                              : "the daemon is gone; the library is looking for it",
                          client->requested_port);
     }
+    const bool unattended = call->unattended; /* such a call may be answered and gone once sent */
     uint8_t *frame = NULL;
     size_t size = 0;
     int rc = call_frame(client->calls.last_id + 1, method, params, &frame, &size);
@@ -42,7 +43,7 @@ static int begin_text(struct client *client, struct call *call, const char *meth
     if (rc < 0) {
         return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
-    if (client->reader_paused && !call->unattended) {
+    if (client->reader_paused && !unattended) {
         client_wake(client); /* the answer stands behind events nobody has taken yet */
     }
     return RATS_SUCCESS;
