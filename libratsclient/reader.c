@@ -409,7 +409,7 @@ static void reattach(struct reader *reader)
 /* The thread -------------------------------------------------------------------------------- */
 
 /* Writes what others left, then waits for something to do. Returns what poll() says of reading. */
-static short wait_for_work(struct reader *reader)
+static int wait_for_work(struct reader *reader)
 {
     struct client *client = reader->client;
     client_lock(client);
@@ -433,7 +433,7 @@ static short wait_for_work(struct reader *reader)
     }
     /* A connection that ended while we pause is noticed when reading goes on. */
     reader->hung_up = paused && (items[0].revents & (POLLHUP | POLLERR)) != 0;
-    return paused ? 0 : (short)(items[0].revents & ~POLLOUT);
+    return paused ? 0 : items[0].revents & ~POLLOUT;
 }
 
 /* The daemon gets everything, and we read until it has closed: so it never sees a reset. */
@@ -464,7 +464,7 @@ void *reader_main(void *arg)
     struct reader reader = {.client = client};
     stream_init(&reader.stream);
     while (!is_closing(client)) {
-        const short ready = wait_for_work(&reader);
+        const int ready = wait_for_work(&reader);
         int rc = (ready & (POLLIN | POLLHUP | POLLERR)) != 0 ? 1 : 0;
         for (int i = 0; i < MOST_READS && rc > 0; i++) {
             rc = receive(&reader);

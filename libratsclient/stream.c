@@ -28,7 +28,7 @@ static int move_to_chunk(struct stream *stream, struct inbox *inbox, size_t capa
     if (chunk == NULL) {
         return -ENOMEM;
     }
-    if (tail > 0) {
+    if (stream->chunk != NULL && tail > 0) {
         memcpy(chunk->data, stream->chunk->data + stream->start, tail);
     }
     inbox_put_chunk(inbox, stream->chunk);
@@ -43,10 +43,8 @@ uint8_t *stream_room(struct stream *stream, struct inbox *inbox, size_t *ret_spa
 {
     const bool large = stream->expected > LARGE_FRAME;
     const size_t needed = large ? stream->expected + 1 : LEAST_ROOM + 1;
-    const size_t behind_start = stream->chunk == NULL ? 0 : stream->chunk->capacity - stream->start;
-    const size_t behind_filled =
-        stream->chunk == NULL ? 0 : stream->chunk->capacity - stream->filled;
-    if ((large ? behind_start : behind_filled) < needed) {
+    if (stream->chunk == NULL ||
+        stream->chunk->capacity - (large ? stream->start : stream->filled) < needed) {
         const size_t capacity = needed > CHUNK_SIZE ? needed : CHUNK_SIZE;
         if (move_to_chunk(stream, inbox, capacity) < 0) {
             return NULL;

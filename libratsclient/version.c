@@ -1,5 +1,4 @@
 /* The library's version, and release of memory it handed out. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +10,11 @@ static const char revision_text[] = RATS_REVISION;
 /* RATS_VERSION is "major.minor.patch", from meson.build. */
 static int part(int index)
 {
-    int parts[3] = {0};
-    (void)sscanf(version_text, "%d.%d.%d", &parts[0], &parts[1], &parts[2]);
-    return parts[index];
+    const char *at = version_text;
+    for (; index > 0; index--) {
+        at = strchr(at, '.') + 1;
+    }
+    return (int)strtol(at, NULL, 10);
 }
 
 void rats_string_free(const char *string)

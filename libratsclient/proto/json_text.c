@@ -263,10 +263,7 @@ static bool take_after(struct text *text, bool *ret_more)
 
 int json_text_check(const char *data, size_t size)
 {
-    struct text text;
-    text.at = (const uint8_t *)data;
-    text.end = text.at + size;
-    text.depth = 0;
+    struct text text = {.at = (const uint8_t *)data, .end = (const uint8_t *)data + size};
     bool more = true;
     while (more) {
         if (!take_value(&text, &more) || (!more && !take_after(&text, &more))) {

@@ -131,7 +131,7 @@ static int check_word(const struct check *check, const struct field *field, cons
         char allowed[192];
         size_t used = 0;
         for (const char *c = field->choices; *c != '\0' && used + 3 < sizeof allowed; c++) {
-            allowed[used++] = *c == '|' ? ',' : *c;
+            allowed[used++] = (char)(*c == '|' ? ',' : *c);
             if (*c == '|') {
                 allowed[used++] = ' ';
             }
@@ -141,7 +141,7 @@ static int check_word(const struct check *check, const struct field *field, cons
         char word[33];
         snprintf(word, sizeof word, "%s", json_string_value(value));
         for (char *c = word; *c != '\0'; c++) {
-            *c = *c >= ' ' && *c <= '~' ? *c : '?';
+            *c = (char)(*c >= ' ' && *c <= '~' ? *c : '?');
         }
         return refuse(check, field, "is \"%s\"; allowed are %s", word, allowed);
     }
