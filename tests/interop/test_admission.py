@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import struct
-import time
 
 import pytest
 from daemons import plain_ratsd, wait_until
@@ -222,6 +221,7 @@ def come_and_go(server, client, count):
     client.events.clear()
 
 
+@pytest.mark.timeout(900 if LONG else 300)
 def test_a_thousand_peers_come_and_go(daemon):
     server = daemon(program=plain_ratsd())
     client = server.client().listen("x")

@@ -6,6 +6,7 @@ checks it against recordings of upstream nodes before anything else relies on it
 deadline. Nothing is sent, read or closed behind the caller's back, so a test can misbehave at any
 point: a Noise and a Stream can be driven by hand, a Link is what Node makes of them.
 """
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -40,9 +41,14 @@ class Refused(Exception):
 
 # --- keys ---
 
+@functools.lru_cache(maxsize=64)
+def load_key(private: bytes) -> X25519PrivateKey:
+    """Loading is what costs most of a handshake's time."""
+    return X25519PrivateKey.from_private_bytes(private)
+
+
 def public_key(private: bytes) -> bytes:
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(
-        Encoding.Raw, PublicFormat.Raw)
+    return load_key(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def peer_id(public: bytes) -> str:
@@ -111,8 +117,7 @@ class Noise:
 
     def agree(self, private: bytes, public: bytes) -> bytes:
         """A shared secret; ValueError when the public key admits only one."""
-        return X25519PrivateKey.from_private_bytes(private).exchange(
-            X25519PublicKey.from_public_bytes(public))
+        return load_key(private).exchange(X25519PublicKey.from_public_bytes(public))
 
     def mix_keys(self, token: str) -> None:
         """ee, es or se: the initiator's key comes first."""
