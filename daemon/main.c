@@ -397,7 +397,8 @@ static int act(struct ratsd *ratsd)
         return fail(ratsd, EXIT_USAGE);
     }
     if (ratsd->options.action == ACTION_CHECK_CONFIG) {
-        (void)printf("%s: ok\n", ratsd->paths.config);
+        bool there = access(ratsd->paths.config, F_OK) == 0;
+        (void)printf("%s: %s\n", ratsd->paths.config, there ? "ok" : "absent, defaults apply");
         return EXIT_OK;
     }
     return serve(ratsd);
