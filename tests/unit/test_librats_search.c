@@ -12,6 +12,7 @@
 
 #include "fake_daemon.h"
 #include "search.h"
+#include "skip.h"
 
 static char directory[64];
 
@@ -111,7 +112,7 @@ static void finding_nobody_names_every_socket_and_a_remedy(void **state)
 {
     (void)state;
     if (access("/run/ratsd/default.sock", F_OK) == 0) {
-        skip(); /* a daemon runs on this machine */
+        SKIP_BECAUSE("a daemon runs on this machine");
     }
     assert_null(rats_create(0));
     assert_int_equal(rats_last_error(NULL), RATS_ERROR_NO_DAEMON);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/net.h"
+#include "skip.h"
 
 #define GUARD_MS 20000
 
@@ -103,7 +104,7 @@ static void an_ipv6_literal_listens_to_ipv6_only(void **state)
 {
     (void)state;
     if (!has_ipv6()) {
-        skip();
+        SKIP_BECAUSE("this machine has no IPv6");
     }
     struct endpoint all = endpoint_of("::", 0);
     int v6;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/netwatch.h"
+#include "skip.h"
 #include "virtual_loop.h"
 
 #define GUARD_MS    20000
@@ -43,7 +44,7 @@ static void a_change_is_told_once_and_only_when_it_lasts(void **state)
 {
     (void)state;
     if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-        skip();
+        SKIP_BECAUSE("the kernel lets us make no network namespace");
     }
     struct loop *loop;
     struct netwatch *netwatch;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "ratsctl/search.h"
+#include "skip.h"
 
 static char scratch[64];
 
@@ -80,7 +81,7 @@ static void a_strangers_directory_is_passed_over(void **state)
     struct search search;
     char path[128];
     if (geteuid() != 0) {
-        skip(); /* only root can make what belongs to somebody else */
+        SKIP_BECAUSE("only root can make what belongs to somebody else");
     }
     (void)snprintf(path, sizeof path, "%s/ratsd", scratch);
     assert_int_equal(mkdir(path, 0700), 0);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "core/statefile.h"
+#include "skip.h"
 
 struct fixture {
     char path[64]; /* of the directory each case gets */
@@ -158,7 +159,7 @@ static void a_directory_of_somebody_else_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     if (geteuid() != 0) {
-        skip();
+        SKIP_BECAUSE("only root can make what belongs to somebody else");
     }
     int fd = -1;
     put_plainly(fixture, "theirs", "x", 0600);
