@@ -75,15 +75,33 @@ static void send_fail(struct session *session, uint64_t id, enum proto_error err
     session_send_json(session, FRAME_FAIL, id, fail_head(error, text, details));
 }
 
-void request_fail(struct request *request, enum proto_error error, const char *format, ...)
+static void fail_with(struct request *request, enum proto_error error, json_t *details,
+                      const char *format, va_list arguments) __attribute__((format(printf, 4, 0)));
+
+static void fail_with(struct request *request, enum proto_error error, json_t *details,
+                      const char *format, va_list arguments)
 {
     char text[TEXT_SIZE];
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    send_fail(request->session, request->id, error, text, details);
+    request_free(request);
+}
+
+void request_fail(struct request *request, enum proto_error error, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    fail_with(request, error, NULL, format, arguments);
     va_end(arguments);
-    send_fail(request->session, request->id, error, text, NULL);
-    request_free(request);
+}
+
+void request_fail_details(struct request *request, enum proto_error error, json_t *details,
+                          const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fail_with(request, error, details, format, arguments);
+    va_end(arguments);
 }
 
 void request_fail_errno(struct request *request, int negative_errno, const char *text)

@@ -90,10 +90,11 @@ static void on_hello(struct session *session, struct request *request)
     }
     if (!pick_version(json_object_get(params, "versions"), &minor)) {
         char *theirs = json_dumps(json_object_get(params, "versions"), JSON_COMPACT);
-        request_fail(request, E_VERSION,
-                     "this daemon (" RATS_VERSION ") speaks versions %d.0 to %d.%d, the client "
-                     "offers %.200s; update the older of the two",
-                     PROTO_MAJOR, PROTO_MAJOR, PROTO_MINOR, theirs == NULL ? "none" : theirs);
+        request_fail_details(
+            request, E_VERSION, json_pack("{s:[[i,i]]}", "versions", PROTO_MAJOR, PROTO_MINOR),
+            "this daemon (" RATS_VERSION ") speaks versions %d.0 to %d.%d, the client "
+            "offers %.200s; update the older of the two",
+            PROTO_MAJOR, PROTO_MAJOR, PROTO_MINOR, theirs == NULL ? "none" : theirs);
         free(theirs);
         return;
     }

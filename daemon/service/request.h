@@ -20,6 +20,9 @@ bool request_may_control(const struct request *request);
 void request_reply(struct request *request, json_t *result);
 void request_fail(struct request *request, enum proto_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with members that a program can read; details is taken. */
+void request_fail_details(struct request *request, enum proto_error error, json_t *details,
+                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The same with the error that a negative errno means. */
 void request_fail_errno(struct request *request, int negative_errno, const char *text);
 

@@ -27,6 +27,8 @@ static void no_common_version_names_both_sides(void **state)
     const char *text = json_string_value(json_object_get(head, "text"));
     assert_non_null(strstr(text, "1.0"));
     assert_non_null(strstr(text, "[9,0]"));
+    json_t *ours = json_array_get(json_object_get(json_object_get(head, "d"), "versions"), 0);
+    assert_int_equal(json_integer_value(json_array_get(ours, 0)), PROTO_MAJOR);
     json_decref(head);
     assert_false(story_is_alive(story));
 }
