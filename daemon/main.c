@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/listen_fds.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/netwatch.h"
@@ -30,6 +31,7 @@
 #define DRAIN_MS       2000                 /* SIGTERM: how long queued bytes may take to leave */
 #define DRAIN_CHECK_MS 20
 #define MAX_SECTIONS   64
+#define STATUS_SIZE    64
 #define WORKER_THREADS 4
 #define HOT_MEMORY     (16 * 1024 * 1024)
 #define WORKER_JOBS    256
@@ -40,6 +42,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_OWNED = 3, EXIT_DAMAGE
 struct ratsd {
     struct options options;
     struct paths paths;
+    struct listen_fds inherited;
     struct config_section sections[MAX_SECTIONS];
     size_t section_count;
     struct config *config;
@@ -55,6 +58,7 @@ struct ratsd {
     struct instance_facts facts;
     struct host *host;
     struct ipc *ipc;
+    struct timer heartbeat; /* feeds the service manager's watchdog */
     struct timer drain;
     int64_t drain_until_ms;
     bool stopping;
@@ -142,6 +146,20 @@ static int fail(const struct ratsd *ratsd, int code)
     return code;
 }
 
+/* Sockets that a supervisor holds for us. The file of the control socket is where it says. */
+static int take_sockets(struct ratsd *ratsd)
+{
+    int result = listen_fds_take(&ratsd->inherited, ratsd->error, sizeof(ratsd->error));
+    if (result < 0) {
+        return fail(ratsd, EXIT_USAGE);
+    }
+    if (ratsd->inherited.control_path[0] != '\0') {
+        (void)snprintf(ratsd->paths.socket, sizeof(ratsd->paths.socket), "%s",
+                       ratsd->inherited.control_path);
+    }
+    return EXIT_OK;
+}
+
 /* State directory, its lock, and the identity in it. */
 static int open_state(struct ratsd *ratsd)
 {
@@ -200,6 +218,25 @@ static void on_network_change(void *arg)
     host_network_changed(ratsd->host);
 }
 
+static const char *describe(const struct ratsd *ratsd, char out[STATUS_SIZE])
+{
+    size_t peers = mesh_peer_count(ratsd->mesh);
+    size_t clients = ipc_session_count(ratsd->ipc);
+    (void)snprintf(out, STATUS_SIZE, "%zu peer%s, %zu client%s", peers, peers == 1 ? "" : "s",
+                   clients, clients == 1 ? "" : "s");
+    return out;
+}
+
+/* sd_watchdog_enabled(3) recommends half the time. It is the loop that must not hang, so the loop
+ * feeds the watchdog; and only then the status is renewed, to wake up for nothing else. */
+static void on_heartbeat(void *arg)
+{
+    struct ratsd *ratsd = arg;
+    char status[STATUS_SIZE];
+    notify_alive(describe(ratsd, status));
+    timer_start(&ratsd->heartbeat, notify_watchdog_ms() / 2);
+}
+
 /* Stopping: no newcomers, what is queued may leave, then the loop ends. */
 static void on_drain(void *arg)
 {
@@ -232,6 +269,7 @@ static void on_reload_signal(void *arg, int signal_number)
     (void)signal_number;
     struct ratsd *ratsd = arg;
     struct config *config = NULL;
+    char status[STATUS_SIZE];
     notify_reloading();
     if (read_config(ratsd, &config) < 0) {
         log_error("ratsd", "configuration not reloaded: %s", ratsd->error);
@@ -244,7 +282,7 @@ static void on_reload_signal(void *arg, int signal_number)
         ratsd->config = config;
         log_info("ratsd", "configuration reloaded: log level and limits");
     }
-    notify_ready("running");
+    notify_ready(describe(ratsd, status));
 }
 
 static int build_core(struct ratsd *ratsd)
@@ -258,6 +296,7 @@ static int build_core(struct ratsd *ratsd)
     }
     if (result == 0) {
         ratsd->metrics = metrics_new();
+        timer_init(&ratsd->heartbeat, ratsd->loop, on_heartbeat, ratsd);
         timer_init(&ratsd->drain, ratsd->loop, on_drain, ratsd);
         result = loop_on_signal(ratsd->loop, SIGTERM, on_stop_signal, ratsd);
     }
@@ -298,6 +337,16 @@ static int build_node(struct ratsd *ratsd)
     return EXIT_OK;
 }
 
+static int listen_for_clients(struct ratsd *ratsd)
+{
+    if (ratsd->inherited.control >= 0) {
+        ipc_adopt(ratsd->ipc, ratsd->inherited.control);
+        ratsd->inherited.control = -1;
+        return 0;
+    }
+    return ipc_listen(ratsd->ipc, ratsd->paths.socket, ratsd->error, sizeof(ratsd->error));
+}
+
 /* Services first, then the network, then the socket: a client that gets in can be served. */
 static int start_node(struct ratsd *ratsd)
 {
@@ -307,6 +356,8 @@ static int start_node(struct ratsd *ratsd)
                        strerror(-result));
         return fail(ratsd, EXIT_FAILED);
     }
+    mesh_inherit(ratsd->mesh, ratsd->inherited.peers, ratsd->inherited.peer_count);
+    ratsd->inherited.peer_count = 0;
     result = mesh_start(ratsd->mesh, ratsd->error, sizeof(ratsd->error));
     if (result == -EINVAL) { /* not an address: the configuration is wrong, not the machine */
         return fail(ratsd, EXIT_USAGE);
@@ -314,7 +365,7 @@ static int start_node(struct ratsd *ratsd)
     if (result < 0 || paths_make_runtime(&ratsd->paths, ratsd->error, sizeof(ratsd->error)) < 0) {
         return fail(ratsd, EXIT_FAILED);
     }
-    result = ipc_listen(ratsd->ipc, ratsd->paths.socket, ratsd->error, sizeof(ratsd->error));
+    result = listen_for_clients(ratsd);
     if (result < 0) {
         return fail(ratsd, result == -EADDRINUSE ? EXIT_OWNED : EXIT_FAILED);
     }
@@ -326,9 +377,13 @@ static int start_node(struct ratsd *ratsd)
 
 static int run(struct ratsd *ratsd)
 {
+    char status[STATUS_SIZE];
     log_info("ratsd", "instance %s, peer %s, port %u, socket %s", ratsd->options.instance,
              peer_id_format(&ratsd->identity.id).text, mesh_port(ratsd->mesh), ratsd->paths.socket);
-    notify_ready("running");
+    notify_ready(describe(ratsd, status));
+    if (notify_watchdog_ms() > 0) {
+        on_heartbeat(ratsd);
+    }
     int result = loop_run(ratsd->loop);
     if (result < 0) {
         (void)snprintf(ratsd->error, sizeof(ratsd->error), "the event loop failed: %s",
@@ -354,6 +409,7 @@ static void tear_down(struct ratsd *ratsd)
     worker_free(ratsd->worker);
     metrics_free(ratsd->metrics);
     loop_free(ratsd->loop);
+    listen_fds_close(&ratsd->inherited);
     identity_wipe(&ratsd->identity);
     config_free(ratsd->config);
     if (ratsd->lock_fd >= 0) {
@@ -366,8 +422,8 @@ static void tear_down(struct ratsd *ratsd)
 
 static int serve(struct ratsd *ratsd)
 {
-    int (*const steps[])(struct ratsd *) = {open_state, open_identity, build_core,
-                                            build_node, start_node,    run};
+    int (*const steps[])(struct ratsd *) = {
+        take_sockets, open_state, open_identity, build_core, build_node, start_node, run};
     int code = EXIT_OK;
     apply_log_level(ratsd->config);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && code == EXIT_OK; i++) {
@@ -420,7 +476,7 @@ static void on_no_memory(size_t size)
 
 int main(int argc, char **argv)
 {
-    struct ratsd ratsd = {.state_fd = -1, .lock_fd = -1};
+    struct ratsd ratsd = {.inherited.control = -1, .state_fd = -1, .lock_fd = -1};
     keep_hot_memory();
     alloc_set_failure_handler(on_no_memory);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -27,6 +27,20 @@ void notify_stopping(void)
     (void)sd_notify(0, "STOPPING=1");
 }
 
+int64_t notify_watchdog_ms(void)
+{
+    uint64_t silence_us = 0;
+    if (sd_watchdog_enabled(0, &silence_us) <= 0 || silence_us / 1000 > INT64_MAX) {
+        return 0;
+    }
+    return (int64_t)(silence_us / 1000);
+}
+
+void notify_alive(const char *status)
+{
+    (void)sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s", status);
+}
+
 #else
 
 void notify_ready(const char *status)
@@ -40,6 +54,16 @@ void notify_reloading(void)
 
 void notify_stopping(void)
 {
+}
+
+int64_t notify_watchdog_ms(void)
+{
+    return 0;
+}
+
+void notify_alive(const char *status)
+{
+    (void)status;
 }
 
 #endif

@@ -236,6 +236,11 @@ void ipc_free(struct ipc *ipc)
     free(ipc);
 }
 
+size_t ipc_session_count(const struct ipc *ipc)
+{
+    return ipc->session_count;
+}
+
 /* Something a client wrote that we have not read. */
 static bool has_input(const struct session *session)
 {

@@ -24,8 +24,12 @@ void ipc_free(struct ipc *ipc); /* ends what sessions are left */
 /* Binds the socket. A dead daemon's socket is replaced; a living one's is -EADDRINUSE. 0, or a
  * negative errno and a sentence with its remedy. */
 int ipc_listen(struct ipc *ipc, const char *path, char *error, size_t error_size);
-/* No new sessions; the socket is removed. Present sessions go on. */
+/* Serves a listening Unix socket that was handed over: taken. Its file, owner and mode belong to
+ * whoever made it. */
+void ipc_adopt(struct ipc *ipc, int fd);
+/* No new sessions; a socket that ipc_listen() made is removed. Present sessions go on. */
 void ipc_stop_listening(struct ipc *ipc);
+size_t ipc_session_count(const struct ipc *ipc); /* clients attached, greeted or not */
 /* True while bytes from or to a client are still under way. */
 bool ipc_is_busy(const struct ipc *ipc);
 void ipc_reload(struct ipc *ipc); /* limits, from the host's configuration */

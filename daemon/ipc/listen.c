@@ -147,6 +147,11 @@ int ipc_listen(struct ipc *ipc, const char *path, char *error, size_t error_size
     return 0;
 }
 
+void ipc_adopt(struct ipc *ipc, int fd)
+{
+    ipc_watch_listener(ipc, fd);
+}
+
 void ipc_stop_listening(struct ipc *ipc)
 {
     if (ipc->listen_fd < 0) {
@@ -154,7 +159,9 @@ void ipc_stop_listening(struct ipc *ipc)
     }
     io_fini(&ipc->listen_io);
     timer_stop(&ipc->accept_pause);
-    (void)unlink(ipc->path);
+    if (ipc->path != NULL) {
+        (void)unlink(ipc->path);
+    }
     (void)close(ipc->listen_fd);
     free(ipc->path);
     ipc->listen_fd = -1;

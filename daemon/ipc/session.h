@@ -59,7 +59,7 @@ struct ipc {
     int listen_fd;
     struct io listen_io;
     struct timer accept_pause;
-    char *path;
+    char *path; /* of the socket, when we made it; else NULL */
     gid_t control_group;
     struct list sessions; /* all, oldest first */
     size_t session_count;

@@ -227,6 +227,7 @@ void mesh_free(struct mesh *mesh)
         return;
     }
     mesh_stop(mesh);
+    mesh_disinherit(mesh);
     dials_free(mesh);
     metrics_remove(mesh->metrics, &mesh->counts);
     admission_free(mesh->admission);

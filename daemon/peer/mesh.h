@@ -17,6 +17,7 @@ struct mesh;
 struct peer;
 
 #define MESH_MAX_ADDRESSES 32
+#define MESH_MAX_LISTENERS 8
 
 enum peer_event {
     PEER_UP,       /* 0 -> 1 connections */
@@ -40,6 +41,9 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
              const struct identity *identity, const struct config *config, struct mesh **ret_mesh);
 /* Stops it as mesh_stop() does; of dials still in progress nobody is told. */
 void mesh_free(struct mesh *mesh);
+/* Listening TCP sockets to use in place of one as configured: taken. At most MESH_MAX_LISTENERS,
+ * before mesh_start(). Peers are told the port of the first. */
+void mesh_inherit(struct mesh *mesh, const int *fds, size_t count);
 /* Opens the listen socket as configured: a busy port is tried up to port_attempts times, one
  * higher each time (wire-core 10). 0, or a negative errno and a sentence with a remedy. */
 int mesh_start(struct mesh *mesh, char *error, size_t error_size);

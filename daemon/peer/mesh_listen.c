@@ -1,5 +1,7 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "peer/mesh_private.h"
 
@@ -55,8 +57,48 @@ static int explain_busy(const struct mesh *mesh, uint16_t last, char *error, siz
     return -EADDRINUSE;
 }
 
+void mesh_inherit(struct mesh *mesh, const int *fds, size_t count)
+{
+    assert(mesh->inherited_count + count <= MESH_MAX_LISTENERS);
+    memcpy(mesh->inherited + mesh->inherited_count, fds, count * sizeof *fds);
+    mesh->inherited_count += count;
+}
+
+void mesh_disinherit(struct mesh *mesh)
+{
+    for (size_t i = 0; i < mesh->inherited_count; i++) {
+        (void)close(mesh->inherited[i]);
+    }
+    mesh->inherited_count = 0;
+}
+
+/* All of them or none. What was configured does not count: who holds the sockets has decided. */
+static int adopt_inherited(struct mesh *mesh, char *error, size_t error_size)
+{
+    int rc = 0;
+    while (mesh->inherited_count > 0 && rc == 0) {
+        int fd = mesh->inherited[--mesh->inherited_count];
+        rc = tcp_adopt(mesh->loop, fd, contact_on_accept, mesh,
+                       &mesh->listeners[mesh->listener_count]);
+        mesh->listener_count += rc == 0 ? 1 : 0;
+    }
+    if (rc != 0) {
+        (void)snprintf(error, error_size,
+                       "cannot listen on a socket that was handed over: %s; check the socket unit",
+                       strerror(-rc));
+        return rc;
+    }
+    mesh->port = tcp_listener_port(mesh->listeners[mesh->listener_count - 1]);
+    log_info(MESH_TOPIC, "listening on port %u, with %zu sockets handed over", (unsigned)mesh->port,
+             mesh->listener_count);
+    return 0;
+}
+
 int mesh_listen(struct mesh *mesh, char *error, size_t error_size)
 {
+    if (mesh->inherited_count > 0) {
+        return adopt_inherited(mesh, error, error_size);
+    }
     if (strcmp(mesh->listen, LISTEN_NONE) == 0) {
         log_info(MESH_TOPIC, "not listening, only dialing");
         return 0;
@@ -72,7 +114,7 @@ int mesh_listen(struct mesh *mesh, char *error, size_t error_size)
     for (unsigned i = 0; i < attempts && mesh->wanted_port + i <= UINT16_MAX; i++) {
         port = mesh->wanted_port + i;
         bind_to.port = (uint16_t)port;
-        rc = tcp_listen(mesh->loop, &bind_to, contact_on_accept, mesh, &mesh->listener);
+        rc = tcp_listen(mesh->loop, &bind_to, contact_on_accept, mesh, &mesh->listeners[0]);
         if (rc != -EADDRINUSE) {
             break;
         }
@@ -83,7 +125,8 @@ int mesh_listen(struct mesh *mesh, char *error, size_t error_size)
     if (rc != 0) {
         return explain(mesh, rc, (uint16_t)port, error, error_size);
     }
-    mesh->port = tcp_listener_port(mesh->listener);
+    mesh->listener_count = 1;
+    mesh->port = tcp_listener_port(mesh->listeners[0]);
     if (mesh->wanted_port != 0 && mesh->port != mesh->wanted_port) {
         log_warn(MESH_TOPIC, "port %u is busy, listening on %u instead",
                  (unsigned)mesh->wanted_port, (unsigned)mesh->port);
@@ -95,7 +138,8 @@ int mesh_listen(struct mesh *mesh, char *error, size_t error_size)
 
 void mesh_unlisten(struct mesh *mesh)
 {
-    tcp_listener_close(mesh->listener);
-    mesh->listener = NULL;
+    while (mesh->listener_count > 0) {
+        tcp_listener_close(mesh->listeners[--mesh->listener_count]);
+    }
     mesh->port = 0;
 }

@@ -120,7 +120,10 @@ struct mesh {
     char *listen;
     uint16_t wanted_port;
     unsigned port_attempts;
-    struct tcp_listener *listener;
+    int inherited[MESH_MAX_LISTENERS]; /* not in use yet */
+    size_t inherited_count;
+    struct tcp_listener *listeners[MESH_MAX_LISTENERS];
+    size_t listener_count;
     uint16_t port; /* 0 = not listening */
     bool stopped;
     struct admission *admission;
@@ -155,6 +158,7 @@ void mesh_drained(struct mesh *mesh, const struct peer_id *id);
 /* mesh_listen.c */
 int mesh_listen(struct mesh *mesh, char *error, size_t error_size);
 void mesh_unlisten(struct mesh *mesh);
+void mesh_disinherit(struct mesh *mesh); /* closes what was never used */
 
 /* contact.c */
 void contact_on_accept(void *arg, struct link *link);

@@ -243,9 +243,12 @@ int tcp_listen(struct loop *loop, const struct endpoint *bind_to,
 {
     int fd = -1;
     int rc = net_listen_tcp(bind_to, LISTEN_BACKLOG, &fd);
-    if (rc != 0) {
-        return rc;
-    }
+    return rc != 0 ? rc : tcp_adopt(loop, fd, on_accept, arg, ret_listener);
+}
+
+int tcp_adopt(struct loop *loop, int fd, void (*on_accept)(void *arg, struct link *link), void *arg,
+              struct tcp_listener **ret_listener)
+{
     struct endpoint local = {0};
     struct tcp_listener *listener = xalloc(sizeof *listener);
     listener->loop = loop;
@@ -254,7 +257,7 @@ int tcp_listen(struct loop *loop, const struct endpoint *bind_to,
     listener->arg = arg;
     io_init(&listener->io, loop, fd, on_listener_ready, listener);
     timer_init(&listener->pause, loop, on_pause_over, listener);
-    rc = net_local(fd, &local);
+    int rc = net_local(fd, &local);
     if (rc == 0) {
         rc = io_want(&listener->io, IO_READ);
     }

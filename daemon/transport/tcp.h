@@ -14,6 +14,9 @@ struct tcp_listener;
 int tcp_listen(struct loop *loop, const struct endpoint *bind_to,
                void (*on_accept)(void *arg, struct link *link), void *arg,
                struct tcp_listener **ret_listener);
+/* The same on a socket that already listens: taken, also when this fails. */
+int tcp_adopt(struct loop *loop, int fd, void (*on_accept)(void *arg, struct link *link), void *arg,
+              struct tcp_listener **ret_listener);
 uint16_t tcp_listener_port(const struct tcp_listener *listener);
 void tcp_listener_close(struct tcp_listener *listener);
 

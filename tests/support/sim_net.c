@@ -485,6 +485,18 @@ int tcp_listen(struct loop *loop, const struct endpoint *bind_to,
     return 0;
 }
 
+/* The nodes of the simulator have no descriptors, so nobody hands them any. */
+int tcp_adopt(struct loop *loop, int fd, void (*on_accept)(void *arg, struct link *link), void *arg,
+              struct tcp_listener **ret_listener)
+{
+    (void)loop;
+    (void)fd;
+    (void)on_accept;
+    (void)arg;
+    (void)ret_listener;
+    return -ENOTSOCK;
+}
+
 uint16_t tcp_listener_port(const struct tcp_listener *listener)
 {
     return listener->bind_to.port;

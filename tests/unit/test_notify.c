@@ -20,6 +20,8 @@ static void without_a_service_manager_nothing_happens(void **state)
     notify_ready("serving");
     notify_reloading();
     notify_stopping();
+    notify_alive("serving");
+    assert_int_equal(notify_watchdog_ms(), 0);
 }
 
 #ifdef HAVE_SYSTEMD
@@ -58,8 +60,28 @@ static void the_service_manager_is_told(void **state)
     assert_told(fd, "RELOADING=1\nMONOTONIC_USEC=");
     notify_stopping();
     assert_told(fd, "STOPPING=1");
+    notify_alive("3 peers");
+    assert_told(fd, "WATCHDOG=1\nSTATUS=3 peers");
     (void)close(fd);
     (void)unsetenv("NOTIFY_SOCKET");
+}
+
+static void the_watchdog_is_ours_only_when_it_names_us(void **state)
+{
+    (void)state;
+    char pid[32];
+    (void)setenv("WATCHDOG_USEC", "30000000", 1);
+    (void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    (void)setenv("WATCHDOG_PID", pid, 1);
+    assert_int_equal(notify_watchdog_ms(), 30000);
+    (void)setenv("WATCHDOG_PID", "1", 1);
+    assert_int_equal(notify_watchdog_ms(), 0);
+    (void)unsetenv("WATCHDOG_PID");
+    assert_int_equal(notify_watchdog_ms(), 30000);
+    (void)setenv("WATCHDOG_USEC", "soon", 1);
+    assert_int_equal(notify_watchdog_ms(), 0);
+    (void)unsetenv("WATCHDOG_USEC");
+    assert_int_equal(notify_watchdog_ms(), 0);
 }
 
 #endif
@@ -70,6 +92,7 @@ int main(void)
         cmocka_unit_test(without_a_service_manager_nothing_happens),
 #ifdef HAVE_SYSTEMD
         cmocka_unit_test(the_service_manager_is_told),
+        cmocka_unit_test(the_watchdog_is_ours_only_when_it_names_us),
 #endif
     };
     return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
