@@ -138,7 +138,9 @@ class Client:
     def fill(self, deadline):
         """Reads once into the buffer. Closed at the end, TimeoutError past the deadline."""
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+        readable = select.poll()  # not select(): it knows no descriptor above 1023
+        readable.register(self.sock, select.POLLIN)
+        if left <= 0 or not readable.poll(left * 1000):
             raise TimeoutError("nothing came from the daemon")
         try:
             data = self.sock.recv(1 << 18)
