@@ -194,18 +194,32 @@ static int open_state(struct ratsd *ratsd)
 
 static int open_identity(struct ratsd *ratsd)
 {
-    bool created = false;
-    bool fixed_mode = false;
-    int result = identity_load(ratsd->state_fd, ratsd->paths.state, &ratsd->identity, &created,
-                               &fixed_mode, ratsd->error, sizeof(ratsd->error));
+    struct identity_report report = {0};
+    int result = 0;
+    if (ratsd->options.new_identity) {
+        result = identity_set_aside(ratsd->state_fd, ratsd->paths.state, ratsd->error,
+                                    sizeof(ratsd->error));
+    }
+    if (result == 0) {
+        result = identity_load(ratsd->state_fd, ratsd->paths.state, &ratsd->identity, &report,
+                               ratsd->error, sizeof(ratsd->error));
+    }
     if (result < 0) {
         return fail(ratsd, result == -EINVAL ? EXIT_DAMAGED_KEY : EXIT_FAILED);
     }
-    if (created) {
+    if (report.created) {
         log_info("identity", "made a new identity in %s", ratsd->paths.state);
     }
-    if (fixed_mode) {
+    if (report.fixed_mode) {
         log_warn("identity", "%s/" IDENTITY_FILE " was readable by others; now it is not",
+                 ratsd->paths.state);
+    }
+    if (report.record_added) {
+        log_warn("identity", "%s/" IDENTITY_RECORD " was missing; made again from the key",
+                 ratsd->paths.state);
+    }
+    if (report.record_repaired) {
+        log_warn("identity", "%s/" IDENTITY_RECORD " was damaged, the key is not; made again",
                  ratsd->paths.state);
     }
     return EXIT_OK;

@@ -9,7 +9,14 @@
 
 #define INSTANCE_MAX 64
 
-enum { OPT_CHECK_CONFIG = 256, OPT_LIST_CONFIG, OPT_LISTEN, OPT_STATE_DIR, OPT_SOCKET };
+enum {
+    OPT_CHECK_CONFIG = 256,
+    OPT_LIST_CONFIG,
+    OPT_LISTEN,
+    OPT_STATE_DIR,
+    OPT_SOCKET,
+    OPT_NEW_IDENTITY
+};
 
 static const struct option long_options[] = {
     {"help", no_argument, NULL, 'h'},
@@ -21,6 +28,7 @@ static const struct option long_options[] = {
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"state-dir", required_argument, NULL, OPT_STATE_DIR},
     {"socket", required_argument, NULL, OPT_SOCKET},
+    {"new-identity", no_argument, NULL, OPT_NEW_IDENTITY},
     {0},
 };
 
@@ -39,6 +47,7 @@ void options_print_help(void)
                  "      --listen ADDR:PORT  listen there; port 0 takes any, an empty address all\n"
                  "      --state-dir DIR     identity and state live there\n"
                  "      --socket PATH       control socket for clients\n"
+                 "      --new-identity      set the identity aside and begin anew with another id\n"
                  "  -h, --help              this text\n"
                  "  -V, --version           version\n"
                  "\n"
@@ -90,6 +99,9 @@ static void take_option(int option, struct options *options)
         break;
     case OPT_SOCKET:
         options->socket = optarg;
+        break;
+    case OPT_NEW_IDENTITY:
+        options->new_identity = true;
         break;
     default:
         break;

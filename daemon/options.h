@@ -2,6 +2,7 @@
 #ifndef RATSD_OPTIONS_H
 #define RATSD_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum action {
@@ -19,6 +20,7 @@ struct options {
     const char *listen;    /* NULL: as configured */
     const char *state_dir; /* NULL: by the instance's name */
     const char *socket;    /* NULL: by the instance's name */
+    bool new_identity;
 };
 
 /* 0, or -EINVAL with a sentence. Texts point into argv. */

@@ -211,6 +211,11 @@ int statefile_read(int directory, const char *name, uint8_t *out, size_t max, si
     return result;
 }
 
+static void name_temporary(const char *name, char out[NAME_SIZE + sizeof TEMPORARY_SUFFIX])
+{
+    (void)snprintf(out, NAME_SIZE + sizeof TEMPORARY_SUFFIX, "%s" TEMPORARY_SUFFIX, name);
+}
+
 /* Writes content to a new temporary file and syncs it. */
 static int write_aside(int directory, const char *temporary, struct bytes content)
 {
@@ -242,7 +247,7 @@ static int put(int directory, const char *name, struct bytes content, bool may_r
         return result;
     }
     char temporary[NAME_SIZE + sizeof TEMPORARY_SUFFIX];
-    (void)snprintf(temporary, sizeof temporary, "%s" TEMPORARY_SUFFIX, name);
+    name_temporary(name, temporary);
     result = write_aside(directory, temporary, content);
     if (result == 0 && may_replace) {
         result = renameat(directory, temporary, directory, name) == 0 ? 0 : -errno;
@@ -263,4 +268,25 @@ int statefile_write(int directory, const char *name, struct bytes content)
 int statefile_create(int directory, const char *name, struct bytes content)
 {
     return put(directory, name, content, false);
+}
+
+int statefile_rename(int directory, const char *name, const char *new_name)
+{
+    int result = check_name(name);
+    if (result == 0) {
+        result = check_name(new_name);
+    }
+    if (result == 0 && renameat(directory, name, directory, new_name) != 0) {
+        result = -errno;
+    }
+    return result != 0 ? result : sync_fd(directory);
+}
+
+void statefile_tidy(int directory, const char *name)
+{
+    char temporary[NAME_SIZE + sizeof TEMPORARY_SUFFIX];
+    if (check_name(name) == 0) {
+        name_temporary(name, temporary);
+        (void)unlinkat(directory, temporary, 0);
+    }
 }

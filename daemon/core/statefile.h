@@ -24,5 +24,9 @@ int statefile_read(int directory, const char *name, uint8_t *out, size_t max, si
 int statefile_write(int directory, const char *name, struct bytes content);
 /* Creates; -EEXIST when the name is taken. Never replaces. */
 int statefile_create(int directory, const char *name, struct bytes content);
+/* Renames; what has the new name is replaced. -ENOENT when there is nothing to rename. */
+int statefile_rename(int directory, const char *name, const char *new_name);
+/* Removes what a crash may have left of writing NAME, for content that should not lie about. */
+void statefile_tidy(int directory, const char *name);
 
 #endif

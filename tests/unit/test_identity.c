@@ -15,7 +15,8 @@
 #include "peer/identity.h"
 #include "vectors.h"
 
-#define NOBODY 65534
+#define NOBODY      65534
+#define RECORD_SIZE (4 * X25519_SIZE + 2)
 
 static const char *vectors_directory;
 static char path[64];
@@ -35,24 +36,33 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
+    static const char *const names[] = {IDENTITY_FILE, IDENTITY_RECORD, IDENTITY_FILE ".old",
+                                        IDENTITY_RECORD ".old", IDENTITY_FILE ".tmp"};
     (void)fchmod(directory, 0700);
-    (void)unlinkat(directory, IDENTITY_FILE, 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)unlinkat(directory, names[i], 0);
+    }
     (void)close(directory);
     return rmdir(path);
 }
 
-static void put_file(const uint8_t *data, size_t size, mode_t mode)
+static void put_named(const char *name, const void *data, size_t size, mode_t mode)
 {
-    int fd = openat(directory, IDENTITY_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, data, size), size);
     assert_int_equal(fchmod(fd, mode), 0);
     assert_int_equal(close(fd), 0);
 }
 
-static size_t get_file(uint8_t *data, size_t size)
+static void put_file(const uint8_t *data, size_t size, mode_t mode)
 {
-    int fd = openat(directory, IDENTITY_FILE, O_RDONLY | O_CLOEXEC);
+    put_named(IDENTITY_FILE, data, size, mode);
+}
+
+static size_t get_named(const char *name, void *data, size_t size)
+{
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     ssize_t got = read(fd, data, size);
     assert_true(got >= 0);
@@ -60,26 +70,35 @@ static size_t get_file(uint8_t *data, size_t size)
     return (size_t)got;
 }
 
-static mode_t file_mode(void)
+static size_t get_file(uint8_t *data, size_t size)
+{
+    return get_named(IDENTITY_FILE, data, size);
+}
+
+static bool is_there(const char *name)
+{
+    return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static mode_t mode_of(const char *name)
 {
     struct stat st;
-    assert_int_equal(fstatat(directory, IDENTITY_FILE, &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW), 0);
     return st.st_mode & 07777;
 }
 
 struct outcome {
     int rc;
     struct identity identity;
-    bool created;
-    bool fixed_mode;
+    struct identity_report report;
     char error[512];
 };
 
 static struct outcome load(void)
 {
     struct outcome outcome = {0};
-    outcome.rc = identity_load(directory, path, &outcome.identity, &outcome.created,
-                               &outcome.fixed_mode, outcome.error, sizeof outcome.error);
+    outcome.rc = identity_load(directory, path, &outcome.identity, &outcome.report, outcome.error,
+                               sizeof outcome.error);
     return outcome;
 }
 
@@ -90,8 +109,8 @@ static void the_first_start_creates_a_key_the_next_ones_find(void **state)
     struct outcome first = load();
     (void)umask(before);
     assert_int_equal(first.rc, 0);
-    assert_true(first.created);
-    assert_int_equal(file_mode(), 0600);
+    assert_true(first.report.created);
+    assert_int_equal(mode_of(IDENTITY_FILE), 0600);
     uint8_t content[64];
     assert_int_equal(get_file(content, sizeof content), X25519_SIZE);
     assert_memory_equal(content, first.identity.secret, X25519_SIZE);
@@ -99,7 +118,8 @@ static void the_first_start_creates_a_key_the_next_ones_find(void **state)
     assert_int_equal(content[31] & 0xc0, 0x40);
     struct outcome second = load();
     assert_int_equal(second.rc, 0);
-    assert_false(second.created || second.fixed_mode);
+    assert_false(second.report.created || second.report.fixed_mode || second.report.record_added ||
+                 second.report.record_repaired);
     assert_true(peer_id_equal(&first.identity.id, &second.identity.id));
 }
 
@@ -108,7 +128,9 @@ static void two_nodes_get_two_keys(void **state)
     (void)state;
     struct outcome first = load();
     assert_int_equal(unlinkat(directory, IDENTITY_FILE, 0), 0);
+    assert_int_equal(unlinkat(directory, IDENTITY_RECORD, 0), 0);
     struct outcome second = load();
+    assert_true(second.report.created);
     assert_false(peer_id_equal(&first.identity.id, &second.identity.id));
 }
 
@@ -140,9 +162,9 @@ static void a_key_others_may_read_is_closed_to_them(void **state)
     put_file(secret, sizeof secret, 0644);
     struct outcome outcome = load();
     assert_int_equal(outcome.rc, 0);
-    assert_true(outcome.fixed_mode);
-    assert_int_equal(file_mode(), 0600);
-    assert_false(load().fixed_mode);
+    assert_true(outcome.report.fixed_mode);
+    assert_int_equal(mode_of(IDENTITY_FILE), 0600);
+    assert_false(load().report.fixed_mode);
 }
 
 static void an_unclamped_key_is_accepted_and_left_as_it_is(void **state)
@@ -210,6 +232,190 @@ static void a_full_disk_stops_the_start_and_leaves_no_half_key(void **state)
     assert_int_equal(load().rc, 0);
 }
 
+/* What load() makes of a good key: the record, 130 bytes of text. */
+static struct outcome make_both(char record[RECORD_SIZE + 1])
+{
+    struct outcome made = load();
+    assert_int_equal(made.rc, 0);
+    assert_int_equal(get_named(IDENTITY_RECORD, record, RECORD_SIZE + 1), RECORD_SIZE);
+    record[RECORD_SIZE] = '\0';
+    return made;
+}
+
+static void the_record_holds_the_public_key_and_the_id(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    char expected[RECORD_SIZE + 1];
+    mode_t before = umask(0);
+    struct outcome made = make_both(record);
+    (void)umask(before);
+    for (size_t i = 0; i < X25519_SIZE; i++) {
+        (void)snprintf(expected + 2 * i, 3, "%02x", made.identity.public_key[i]);
+    }
+    (void)snprintf(expected + 2 * X25519_SIZE, sizeof expected - 2 * X25519_SIZE, " %s\n",
+                   peer_id_format(&made.identity.id).text);
+    assert_string_equal(record, expected);
+    assert_int_equal(mode_of(IDENTITY_RECORD), 0600);
+    assert_false(made.report.record_added);
+}
+
+static void a_key_without_a_record_gets_one_and_a_warning(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    char again[RECORD_SIZE + 1];
+    struct outcome made = make_both(record);
+    assert_int_equal(unlinkat(directory, IDENTITY_RECORD, 0), 0);
+    struct outcome outcome = load();
+    assert_int_equal(outcome.rc, 0);
+    assert_true(outcome.report.record_added);
+    assert_true(peer_id_equal(&outcome.identity.id, &made.identity.id));
+    assert_int_equal(get_named(IDENTITY_RECORD, again, sizeof again), RECORD_SIZE);
+    assert_memory_equal(again, record, RECORD_SIZE);
+    assert_false(load().report.record_added);
+}
+
+static void a_lost_key_is_not_replaced(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    (void)make_both(record);
+    assert_int_equal(unlinkat(directory, IDENTITY_FILE, 0), 0);
+    struct outcome outcome = load();
+    assert_int_equal(outcome.rc, -EINVAL);
+    assert_non_null(strstr(outcome.error, "is gone"));
+    assert_non_null(strstr(outcome.error, "restore it from a backup"));
+    assert_false(is_there(IDENTITY_FILE));
+}
+
+static void a_key_of_somebody_else_is_refused_until_the_record_goes(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    uint8_t secret[X25519_SIZE] = {8};
+    struct outcome made = make_both(record);
+    put_file(secret, sizeof secret, 0600);
+    struct outcome outcome = load();
+    assert_int_equal(outcome.rc, -EINVAL);
+    assert_non_null(strstr(outcome.error, "does not fit " IDENTITY_RECORD));
+    assert_non_null(strstr(outcome.error, "--new-identity"));
+    assert_int_equal(unlinkat(directory, IDENTITY_RECORD, 0), 0);
+    outcome = load();
+    assert_int_equal(outcome.rc, 0);
+    assert_false(peer_id_equal(&outcome.identity.id, &made.identity.id));
+}
+
+/* R8: whatever becomes of one of the two files, there is no other identity. */
+static void assert_same_or_refused(const struct peer_id *id, bool *ret_refused)
+{
+    struct outcome outcome = load();
+    assert_false(outcome.report.created);
+    if (outcome.rc == 0) {
+        assert_true(peer_id_equal(&outcome.identity.id, id));
+    } else {
+        assert_int_equal(outcome.rc, -EINVAL);
+        assert_non_null(strstr(outcome.error, path));
+    }
+    *ret_refused = outcome.rc != 0;
+}
+
+static void every_flipped_bit_of_the_key_is_noticed_or_means_nothing(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    struct outcome made = make_both(record);
+    size_t harmless = 0;
+    for (size_t bit = 0; bit < (size_t)X25519_SIZE * 8; bit++) {
+        uint8_t flipped[X25519_SIZE];
+        bool refused = false;
+        memcpy(flipped, made.identity.secret, sizeof flipped);
+        flipped[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        put_file(flipped, sizeof flipped, 0600);
+        assert_same_or_refused(&made.identity.id, &refused);
+        harmless += refused ? 0 : 1;
+        uint8_t content[X25519_SIZE];
+        assert_int_equal(get_file(content, sizeof content), X25519_SIZE);
+        assert_memory_equal(content, flipped, sizeof content);
+    }
+    assert_int_equal(harmless, 5); /* RFC 7748: X25519 ignores 3 bits at one end, 2 at the other */
+}
+
+static void a_flipped_bit_of_the_record_is_repaired(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    struct outcome made = make_both(record);
+    for (size_t bit = 0; bit < (size_t)RECORD_SIZE * 8; bit += 9) {
+        char flipped[RECORD_SIZE];
+        char found[RECORD_SIZE + 1];
+        memcpy(flipped, record, sizeof flipped);
+        flipped[bit / 8] = (char)(flipped[bit / 8] ^ (1 << bit % 8));
+        put_named(IDENTITY_RECORD, flipped, sizeof flipped, 0600);
+        struct outcome outcome = load();
+        assert_int_equal(outcome.rc, 0);
+        assert_true(outcome.report.record_repaired);
+        assert_true(peer_id_equal(&outcome.identity.id, &made.identity.id));
+        assert_int_equal(get_named(IDENTITY_RECORD, found, sizeof found), RECORD_SIZE);
+        assert_memory_equal(found, record, RECORD_SIZE);
+    }
+}
+
+static void a_record_of_any_other_length_never_means_another_identity(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 8] = "";
+    struct outcome made = make_both(record);
+    for (size_t size = 0; size <= sizeof record; size++) {
+        bool refused = false;
+        put_named(IDENTITY_RECORD, record, size, 0600);
+        assert_same_or_refused(&made.identity.id, &refused);
+        assert_int_equal(refused, size < (size_t)2 * X25519_SIZE);
+    }
+}
+
+static void both_damaged_is_refused(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    struct outcome made = make_both(record);
+    record[0] = record[0] == 'a' ? 'b' : 'a';
+    made.identity.secret[7] ^= 1;
+    put_named(IDENTITY_RECORD, record, RECORD_SIZE, 0600);
+    put_file(made.identity.secret, X25519_SIZE, 0600);
+    assert_int_equal(load().rc, -EINVAL);
+}
+
+static void the_secret_a_crash_left_is_removed(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    struct outcome made = make_both(record);
+    put_named(IDENTITY_FILE ".tmp", made.identity.secret, X25519_SIZE, 0600);
+    assert_int_equal(load().rc, 0);
+    assert_false(is_there(IDENTITY_FILE ".tmp"));
+}
+
+static void an_identity_set_aside_can_be_put_back(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    char error[512] = "";
+    struct outcome first = make_both(record);
+    assert_int_equal(identity_set_aside(directory, path, error, sizeof error), 0);
+    assert_int_equal(mode_of(IDENTITY_FILE ".old"), 0600);
+    struct outcome second = load();
+    assert_int_equal(second.rc, 0);
+    assert_true(second.report.created);
+    assert_false(peer_id_equal(&first.identity.id, &second.identity.id));
+    assert_int_equal(renameat(directory, IDENTITY_FILE ".old", directory, IDENTITY_FILE), 0);
+    assert_int_equal(renameat(directory, IDENTITY_RECORD ".old", directory, IDENTITY_RECORD), 0);
+    struct outcome third = load();
+    assert_true(peer_id_equal(&first.identity.id, &third.identity.id));
+    assert_int_equal(identity_set_aside(directory, path, error, sizeof error), 0);
+    assert_int_equal(identity_set_aside(directory, path, error, sizeof error), 0); /* none left */
+}
+
 static void keys_and_ids_are_those_of_the_vectors(void **state)
 {
     (void)state;
@@ -251,6 +457,16 @@ int main(int argc, char **argv)
         CASE(a_read_only_directory_stops_the_start_with_a_remedy),
         CASE(a_key_that_may_not_be_read_stops_the_start),
         CASE(a_full_disk_stops_the_start_and_leaves_no_half_key),
+        CASE(the_record_holds_the_public_key_and_the_id),
+        CASE(a_key_without_a_record_gets_one_and_a_warning),
+        CASE(a_lost_key_is_not_replaced),
+        CASE(a_key_of_somebody_else_is_refused_until_the_record_goes),
+        CASE(every_flipped_bit_of_the_key_is_noticed_or_means_nothing),
+        CASE(a_flipped_bit_of_the_record_is_repaired),
+        CASE(a_record_of_any_other_length_never_means_another_identity),
+        CASE(both_damaged_is_refused),
+        CASE(the_secret_a_crash_left_is_removed),
+        CASE(an_identity_set_aside_can_be_put_back),
         cmocka_unit_test(keys_and_ids_are_those_of_the_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

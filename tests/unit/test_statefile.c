@@ -402,6 +402,30 @@ static void being_killed_while_writing_leaves_old_or_new(void **state)
     }
 }
 
+static void renaming_replaces(void **state)
+{
+    const struct fixture *fixture = *state;
+    assert_int_equal(statefile_write(fixture->directory, "book", text("new")), 0);
+    assert_int_equal(statefile_write(fixture->directory, "book.old", text("older")), 0);
+    assert_int_equal(statefile_rename(fixture->directory, "book", "book.old"), 0);
+    assert_content(fixture, "book.old", "new");
+    assert_absent(fixture, "book");
+    assert_int_equal(statefile_rename(fixture->directory, "book", "book.old"), -ENOENT);
+    assert_int_equal(statefile_rename(fixture->directory, "book.old", "../book"), -EINVAL);
+    assert_int_equal(statefile_rename(fixture->directory, "..", "book"), -EINVAL);
+}
+
+static void what_a_crash_left_can_be_removed(void **state)
+{
+    const struct fixture *fixture = *state;
+    assert_int_equal(statefile_write(fixture->directory, "book", text("whole")), 0);
+    assert_int_equal(statefile_write(fixture->directory, "book.tmp", text("ha")), 0);
+    statefile_tidy(fixture->directory, "book");
+    assert_absent(fixture, "book.tmp");
+    assert_content(fixture, "book", "whole");
+    statefile_tidy(fixture->directory, "book"); /* nothing left to do */
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -422,6 +446,8 @@ int main(void)
         CASE(what_a_crash_left_is_ignored_and_removed),
         CASE(a_full_disk_leaves_the_old_content),
         CASE(a_read_only_directory_gives_the_reason),
+        CASE(renaming_replaces),
+        CASE(what_a_crash_left_can_be_removed),
         CASE(being_killed_while_writing_leaves_old_or_new),
     };
     return cmocka_run_group_tests_name("statefile", tests, NULL, NULL);
