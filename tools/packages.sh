@@ -9,7 +9,8 @@ build_packages=(
 # What the tests need besides.
 test_packages=(
     python3-pytest python3-pytest-timeout python3-cryptography
-    clang libclang-rt-dev clang-format shellcheck mandoc systemd binutils util-linux procps
+    clang libclang-rt-dev clang-format shellcheck mandoc systemd dbus libnss-systemd
+    binutils util-linux iproute2 procps strace
 )
 # What lets other Pythons than Debian's run Debian's pytest.
 pyenv_packages=(
