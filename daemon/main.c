@@ -288,8 +288,12 @@ static void on_reload_signal(void *arg, int signal_number)
     if (read_config(ratsd, &config) < 0) {
         log_error("ratsd", "configuration not reloaded: %s", ratsd->error);
     } else {
+        size_t max_peers = mesh_max_peers(ratsd->mesh);
         host_set_config(ratsd->host, config);
         mesh_reload(ratsd->mesh, config);
+        if (mesh_max_peers(ratsd->mesh) != max_peers) {
+            host_instance_changed(ratsd->host);
+        }
         ipc_reload(ratsd->ipc);
         apply_log_level(config);
         config_free(ratsd->config);

@@ -243,7 +243,19 @@ void host_describe_session(struct host *host, uint64_t session, json_t *row)
 
 size_t host_demand_peers(struct host *host, size_t demand)
 {
-    return mesh_demand_peers(host->mesh, demand);
+    size_t before = mesh_max_peers(host->mesh);
+    size_t now = mesh_demand_peers(host->mesh, demand);
+    if (now != before) {
+        host_instance_changed(host);
+    }
+    return now;
+}
+
+void host_instance_changed(struct host *host)
+{
+    host_emit(host, EV_INSTANCE_CHANGED,
+              json_pack("{s:i, s:I}", "listen_port", (int)mesh_port(host->mesh), "max_peers",
+                        (json_int_t)mesh_max_peers(host->mesh)));
 }
 
 void host_session_ended(struct host *host, uint64_t session)

@@ -40,6 +40,8 @@ void host_stop(struct host *host);
 void host_set_ipc(struct host *host, struct ipc *ipc);
 void host_set_config(struct host *host, const struct config *config);
 void host_network_changed(struct host *host);
+/* Tells every session the listen port and the peer limit that hold now. */
+void host_instance_changed(struct host *host);
 
 struct loop *host_loop(const struct host *host);
 struct mesh *host_mesh(const struct host *host);

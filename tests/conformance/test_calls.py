@@ -228,6 +228,21 @@ def test_watched_events_come_only_to_those_who_asked(shared_daemon):
     assert not [e for e in watcher.events if e["v"].startswith("session.")]
 
 
+def test_a_demand_for_peers_raises_the_limit_while_it_lasts(daemon):
+    node = daemon()
+    other, asker, greedy = node.client(), node.client(), node.client()
+    limit = other.info["max_peers"]
+    assert asker.call("session.demand_peers", {"max_peers": limit + 50})["max_peers"] == limit + 50
+    assert other.wait_event("instance.changed")["max_peers"] == limit + 50
+    assert greedy.call("session.demand_peers", {"max_peers": 1})["max_peers"] == limit + 50
+    asker.close()
+    assert other.wait_event("instance.changed")["max_peers"] == limit
+    most = greedy.call("session.demand_peers", {"max_peers": 1000000})["max_peers"]
+    assert limit < most < 1000000
+    assert other.wait_event("instance.changed")["max_peers"] == most
+    assert greedy.call("session.demand_peers", {"max_peers": 0})["max_peers"] == limit
+
+
 def test_one_byte_at_a_time_for_a_hundred_calls(shared_daemon):
     client = shared_daemon.client()
     for _ in range(100):

@@ -291,6 +291,7 @@ def test_sighup_reloads_the_log_level_and_limits(daemon):
     node.configure("[log]\nlevel = debug\n[network]\nmax_peers = 20\n[clients]\nmax_sessions = 3\n")
     node.process.send_signal(signal.SIGHUP)
     wait_until(lambda: client.call("log.get_level")["level"] == "debug", "the level was reloaded")
+    assert client.wait_event("instance.changed")["max_peers"] == 20
     assert client.call("instance.get")["max_peers"] == 20
     node.client()
     node.client()

@@ -194,9 +194,15 @@ class Stream:
     def send_block(self, body: bytes) -> None:
         self.send(encode_block(body))
 
+    def wait_readable(self, seconds: float) -> bool:
+        """By poll(): select() knows no descriptor above 1023."""
+        readable = select.poll()
+        readable.register(self.sock, select.POLLIN)
+        return bool(readable.poll(max(0.0, seconds) * 1000))
+
     def receive_into(self, room: memoryview, deadline: float) -> int:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+        if left <= 0 or not self.wait_readable(left):
             raise TimeoutError("nothing came from the other end")
         try:
             got = self.sock.recv_into(room)
@@ -233,7 +239,7 @@ class Stream:
 
     def is_open(self) -> bool:
         """Without waiting, and without taking what has arrived."""
-        if not select.select([self.sock], [], [], 0)[0]:
+        if not self.wait_readable(0):
             return True
         try:
             return self.sock.recv(1, socket.MSG_PEEK) != b""

@@ -70,6 +70,7 @@ class Tables:
     """Methods, events and errors by name."""
 
     known = {}  # daemon version: its tables
+    seen = {"reply": set(), "fail": set(), "event": set()}  # names that were held against a row
 
     def __init__(self, document):
         self.document = document
@@ -91,6 +92,7 @@ class Tables:
             assert set(result) == {"peers"} and is_integer(result["peers"])
             return
         if method in self.methods:
+            self.seen["reply"].add(method)
             faults = faults_of_object(self.methods[method]["result"], result, method)
             assert not faults, "\n".join(faults)
 
@@ -98,6 +100,7 @@ class Tables:
         ratsipc.record({"method": method, "fail": head})
         assert head["e"] in self.errors, "no error is called %r" % head["e"]
         assert head["code"] == self.errors[head["e"]]["code"]
+        self.seen["fail"].add(head["e"])
         assert isinstance(head["text"], str) and head["text"].strip()
         assert isinstance(head.get("d", {}), dict)
         if method in self.methods:
@@ -107,5 +110,6 @@ class Tables:
     def check_event(self, head):
         ratsipc.record({"event": head["v"], "fields": head["p"]})
         assert head["v"] in self.events, "no event is called %r" % head["v"]
+        self.seen["event"].add(head["v"])
         faults = faults_of_object(self.events[head["v"]]["fields"], head["p"], head["v"])
         assert not faults, "\n".join(faults)
