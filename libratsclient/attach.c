@@ -298,7 +298,7 @@ static int read_answer(const struct attach_options *options, const struct frame 
     if (frame->head_size > 0) {
         head = json_head_parse(frame->head, frame->head_size, problem, sizeof problem);
     } else { /* a long result travels as body */
-        head = json_loadb((const char *)frame->body, frame->body_size, 0, NULL);
+        (void)json_read((const char *)frame->body, frame->body_size, &head);
     }
     if (!json_is_object(head)) {
         json_decref(head);

@@ -100,7 +100,7 @@ int rats_start(rats_client_t handle)
         const unsigned ticket = client->start_ticket;
         struct call call = {.purpose = CALL_START, .ticket = ticket};
         client->starting = true;
-        code = request_begin(client, &call, M_SESSION_START, NULL);
+        code = request_begin(client, &call, M_SESSION_START, json_object());
         if (code == RATS_SUCCESS) {
             code = request_end(client, &call, CALL_TIMEOUT_MS, NULL);
         }
@@ -120,11 +120,11 @@ int rats_start(rats_client_t handle)
 static void say_stop(struct client *client, int64_t deadline_ms)
 {
     if (client_in_callback(client)) {
-        request_post(client, M_SESSION_STOP, NULL, CALL_PLAIN);
+        request_post(client, M_SESSION_STOP, json_object(), CALL_PLAIN);
         return;
     }
     struct call call = {0};
-    if (request_begin(client, &call, M_SESSION_STOP, NULL) == RATS_SUCCESS) {
+    if (request_begin(client, &call, M_SESSION_STOP, json_object()) == RATS_SUCCESS) {
         (void)request_end(client, &call, clock_left_ms(deadline_ms), NULL);
     }
     error_clear();

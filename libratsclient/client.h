@@ -150,15 +150,17 @@ void *dispatch_main(void *client);
 
 /* request.c ---------------------------------------------------------------------------------- */
 
-/* Calls a method and waits. params is taken (NULL = none). RATS_SUCCESS with the result as a new
- * reference (ret_result may be NULL), or any code with the last error set. */
+/* Calls a method and waits. params is taken; NULL is what out of memory made of it. RATS_SUCCESS
+ * with the result as a new reference (ret_result may be NULL), or any code with the last error set.
+ */
 int request_call(struct client *client, enum method_id method, json_t *params, int timeout_ms,
                  json_t **ret_result);
 /* (locked) The two halves, for callers that change state together with the order of calls.
  * params is taken. After request_begin() succeeded request_end() must follow. */
 int request_begin(struct client *client, struct call *call, enum method_id method, json_t *params);
 int request_end(struct client *client, struct call *call, int timeout_ms, json_t **ret_result);
-/* (locked) Sends a call that nobody waits for. params is taken. */
+/* (locked) Sends a call that nobody waits for. params is taken. Without memory for it the session
+ * is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose);
 

@@ -3,6 +3,7 @@
  * Frames are read where they lie. The lock is held between callbacks and never during one; after
  * each one the state is looked at anew, since the callback may have stopped or destroyed the
  * handle. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,7 +234,10 @@ static void deliver_any(struct client *client, const char *name, const json_t *p
 static void deliver_event(struct client *client, unsigned epoch, const struct frame *frame)
 {
     char problem[128];
-    json_t *head = json_head_parse(frame->head, frame->head_size, problem, sizeof problem);
+    json_t *head = NULL;
+    if (json_head_read(frame->head, frame->head_size, &head, problem, sizeof problem) == -ENOMEM) {
+        log_write(LOG_ERROR, "out of memory; an event is missing");
+    }
     const char *name = json_string_value(json_object_get(head, "v"));
     const json_t *params = json_object_get(head, "p");
     if (name != NULL && json_is_object(params)) {

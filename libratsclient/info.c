@@ -226,8 +226,8 @@ char *rats_get_instance_json(rats_client_t handle)
 {
     struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
     json_t *result = NULL;
-    if (client == NULL ||
-        request_call(client, M_INSTANCE_GET, NULL, CALL_TIMEOUT_MS, &result) != RATS_SUCCESS) {
+    if (client == NULL || request_call(client, M_INSTANCE_GET, json_object(), CALL_TIMEOUT_MS,
+                                       &result) != RATS_SUCCESS) {
         return NULL;
     }
     return print(result);
@@ -255,7 +255,8 @@ char *rats_get_connection_statistics_json(rats_client_t handle)
         return NULL;
     }
     json_t *instance = NULL;
-    if (request_call(client, M_INSTANCE_GET, NULL, CALL_TIMEOUT_MS, &instance) != RATS_SUCCESS) {
+    if (request_call(client, M_INSTANCE_GET, json_object(), CALL_TIMEOUT_MS, &instance) !=
+        RATS_SUCCESS) {
         error_clear(); /* the rest is known without the daemon */
         instance = json_null();
     }

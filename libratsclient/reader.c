@@ -203,20 +203,20 @@ static int on_answer(struct reader *reader, const struct frame *frame)
     return starts ? begin_session(reader, &copy, frame_start) : 0;
 }
 
-/* (locked) Keeps the mirror. Malformed events of a broken daemon change nothing. */
-static void mirror_event(struct client *client, const struct frame *frame)
+/* (locked) Keeps the mirror. Malformed events of a broken daemon change nothing; without memory the
+ * mirror is made anew by attaching again. */
+static int mirror_event(struct client *client, const struct frame *frame)
 {
     char problem[128];
-    json_t *head = json_head_parse(frame->head, frame->head_size, problem, sizeof problem);
+    json_t *head = NULL;
+    int rc = json_head_read(frame->head, frame->head_size, &head, problem, sizeof problem);
     const char *name = json_string_value(json_object_get(head, "v"));
     json_t *params = json_object_get(head, "p");
     struct peer_id id;
     switch (name == NULL ? EVENT_COUNT : event_find(name, strlen(name))) {
     case EV_PEER_CONNECTED:
     case EV_PEER_UPDATED:
-        if (mirror_put_peer(&client->mirror, params, clock_now_ms()) == -ENOMEM) {
-            log_write(LOG_ERROR, "out of memory; a peer is missing");
-        }
+        rc = mirror_put_peer(&client->mirror, params, clock_now_ms());
         break;
     case EV_PEER_DISCONNECTED:
         name = json_string_value(json_object_get(params, "peer"));
@@ -235,6 +235,7 @@ static void mirror_event(struct client *client, const struct frame *frame)
         break;
     }
     json_decref(head);
+    return rc == -ENOMEM ? rc : 0;
 }
 
 static int take_frame(struct reader *reader, const struct frame *frame)
@@ -248,9 +249,9 @@ static int take_frame(struct reader *reader, const struct frame *frame)
     case FRAME_EVENT:
         reader->events = true;
         client_lock(client);
-        mirror_event(client, frame);
+        rc = mirror_event(client, frame);
         client_unlock(client);
-        return 0;
+        return rc;
     case FRAME_REPLY:
     case FRAME_FAIL:
         client_lock(client);
@@ -329,10 +330,12 @@ static void replay(struct client *client)
                      json_pack("{s:i}", "max_peers", client->demanded_peers), CALL_PLAIN);
     }
     if (client->watched != NULL) {
-        request_post(client, M_SESSION_WATCH, json_loads(client->watched, 0, NULL), CALL_PLAIN);
+        json_t *watched = NULL;
+        (void)json_read(client->watched, strlen(client->watched), &watched);
+        request_post(client, M_SESSION_WATCH, watched, CALL_PLAIN);
     }
     if (client->started) {
-        request_post(client, M_SESSION_START, NULL, CALL_START);
+        request_post(client, M_SESSION_START, json_object(), CALL_START);
     }
 }
 

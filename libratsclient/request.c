@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "attach.h"
 #include "client.h"
@@ -64,7 +65,7 @@ static int begin_attended(struct client *client, struct call *call, const char *
 
 static char *params_text(json_t *params)
 {
-    char *text = params == NULL ? strdup("{}") : json_dumps(params, JSON_COMPACT);
+    char *text = json_dumps(params, JSON_COMPACT); /* NULL as well when there are no params */
     json_decref(params);
     return text;
 }
@@ -120,34 +121,37 @@ static int explain_failure(const json_t *answer)
 }
 
 /* Answers up to 64 KiB stand in the head and were bounded there; longer ones in the body. */
-static json_t *parse_answer(const struct call *call)
+static int parse_answer(const struct call *call, json_t **ret_answer)
 {
     char problem[128];
     json_t *answer = NULL;
-    if (call->text_size <= FRAME_MAX_HEAD) {
-        answer =
-            json_head_parse((const uint8_t *)call->text, call->text_size, problem, sizeof problem);
-    } else {
-        answer = json_loadb(call->text, call->text_size, JSON_REJECT_DUPLICATES, NULL);
+    const int rc = call->text_size <= FRAME_MAX_HEAD
+                       ? json_head_read((const uint8_t *)call->text, call->text_size, &answer,
+                                        problem, sizeof problem)
+                       : json_read(call->text, call->text_size, &answer);
+    if (rc == -ENOMEM) {
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
     if (!json_is_object(answer)) {
         json_decref(answer);
-        return NULL;
+        return error_set(RATS_ERROR_OPERATION_FAILED, "the daemon's answer is not understood");
     }
-    return answer;
+    *ret_answer = answer;
+    return RATS_SUCCESS;
 }
 
 /* Not locked: parsing is the waiting thread's work. */
 static int read_answer(struct call *call, json_t **ret_result)
 {
-    json_t *answer = parse_answer(call);
+    json_t *answer = NULL;
+    int code = parse_answer(call, &answer);
     free(call->text);
     call->text = NULL;
-    if (answer == NULL) {
-        return error_set(RATS_ERROR_OPERATION_FAILED, "the daemon's answer is not understood");
+    if (code != RATS_SUCCESS) {
+        return code;
     }
     if (call->failed) {
-        const int code = explain_failure(answer);
+        code = explain_failure(answer);
         json_decref(answer);
         return code;
     }
@@ -190,17 +194,20 @@ void request_post(struct client *client, enum method_id method, json_t *params,
 {
     char *text = params_text(params);
     struct call *call = calloc(1, sizeof *call);
-    if (text == NULL || call == NULL) {
-        log_write(LOG_ERROR, "out of memory; '%s' was not said to the daemon",
-                  proto_methods[method].name);
-        free(call);
-    } else {
+    int code = RATS_ERROR_MEMORY_ALLOCATION;
+    if (text != NULL && call != NULL) {
         call->unattended = true;
         call->purpose = purpose;
         call->ticket = client->start_ticket;
-        if (begin_text(client, call, proto_methods[method].name, text) != RATS_SUCCESS) {
-            free(call);
-        }
+        code = begin_text(client, call, proto_methods[method].name, text);
+    }
+    if (code == RATS_ERROR_MEMORY_ALLOCATION && client->attached) {
+        log_write(LOG_ERROR, "out of memory; '%s' is said again after attaching again",
+                  proto_methods[method].name);
+        (void)shutdown(client->fd, SHUT_RDWR);
+    }
+    if (code != RATS_SUCCESS) {
+        free(call);
     }
     free(text);
 }

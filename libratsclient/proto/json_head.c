@@ -1,5 +1,6 @@
 #include "proto/json_head.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,41 +56,50 @@ static int scan_shape(const uint8_t *data, size_t size, char *error, size_t erro
     return 0;
 }
 
-json_t *json_head_parse(const uint8_t *data, size_t size, char *error, size_t error_size)
+static int read_text(const uint8_t *data, size_t size, json_t **ret_head, char *error,
+                     size_t error_size)
 {
-    if (size > FRAME_MAX_HEAD) {
-        snprintf(error, error_size, "the head is larger than 64 KiB");
-        return NULL;
-    }
-    if (size == 0) {
-        snprintf(error, error_size, "the head is empty; it must be a JSON object");
-        return NULL;
-    }
-    if (memchr(data, '\0', size) != NULL) { /* jansson takes it for the end of the input */
-        snprintf(error, error_size, "the head contains a NUL byte");
-        return NULL;
-    }
-    if (scan_shape(data, size, error, error_size) < 0) {
-        return NULL;
-    }
-    json_error_t problem;
-    json_t *value =
-        json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
-    if (value == NULL) {
-        /* jansson's text quotes the input; only its code and place are ours to repeat. */
-        const bool duplicate = json_error_code(&problem) == json_error_duplicate_key;
-        const bool out_of_memory = json_error_code(&problem) == json_error_out_of_memory;
-        snprintf(error, error_size, "the head %s at byte %d",
-                 duplicate       ? "has a key twice"
-                 : out_of_memory ? "does not fit in memory"
-                                 : "is not valid JSON",
-                 problem.position);
-        return NULL;
+    json_t *value = NULL;
+    const int result = json_read((const char *)data, size, &value);
+    if (result < 0) {
+        snprintf(error, error_size, "the head %s",
+                 result == -EEXIST   ? "has a key twice"
+                 : result == -ENOMEM ? "does not fit in memory"
+                                     : "is not valid JSON");
+        return result;
     }
     if (!json_is_object(value)) {
         json_decref(value);
         snprintf(error, error_size, "the head is not a JSON object");
-        return NULL;
+        return -EINVAL;
     }
-    return value;
+    *ret_head = value;
+    return 0;
+}
+
+int json_head_read(const uint8_t *data, size_t size, json_t **ret_head, char *error,
+                   size_t error_size)
+{
+    if (size > FRAME_MAX_HEAD) {
+        snprintf(error, error_size, "the head is larger than 64 KiB");
+        return -EINVAL;
+    }
+    if (size == 0) {
+        snprintf(error, error_size, "the head is empty; it must be a JSON object");
+        return -EINVAL;
+    }
+    if (memchr(data, '\0', size) != NULL) {
+        snprintf(error, error_size, "the head contains a NUL byte");
+        return -EINVAL;
+    }
+    if (scan_shape(data, size, error, error_size) < 0) {
+        return -EINVAL;
+    }
+    return read_text(data, size, ret_head, error, error_size);
+}
+
+json_t *json_head_parse(const uint8_t *data, size_t size, char *error, size_t error_size)
+{
+    json_t *head = NULL;
+    return json_head_read(data, size, &head, error, error_size) == 0 ? head : NULL;
 }

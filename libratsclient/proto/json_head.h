@@ -13,6 +13,16 @@
 
 /* A new object reference, or NULL with one sentence in error. */
 json_t *json_head_parse(const uint8_t *data, size_t size, char *error, size_t error_size);
+/* The same: 0, or -ENOMEM, or another negative errno for a head that is at fault itself. */
+int json_head_read(const uint8_t *data, size_t size, json_t **ret_head, char *error,
+                   size_t error_size);
+
+/* One JSON value of any kind, of any size, at most JSON_HEAD_MAX_DEPTH deep, with integers of 64
+ * bits and without U+0000. 0 and a new reference; -EINVAL (not valid JSON, or past those limits),
+ * -EEXIST (a key twice in one object), -ENOMEM. jansson's own reader is for programs that may die
+ * when memory runs out: it does not look whether the buffer of a token could grow (jansson 2.14,
+ * lex_save()) and then runs on past it. */
+int json_read(const char *text, size_t size, json_t **ret_value);
 
 /* Call once at start: seeds jansson's hash from the kernel (reliability V28). */
 void json_head_init(void);
