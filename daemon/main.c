@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "core/config.h"
 #include "core/listen_fds.h"
 #include "core/log.h"
@@ -17,6 +19,7 @@
 #include "core/resolver.h"
 #include "core/statefile.h"
 #include "core/worker.h"
+#include "crypto/library.h"
 #include "ipc/ipc.h"
 #include "metrics/metrics.h"
 #include "options.h"
@@ -498,6 +501,8 @@ int main(int argc, char **argv)
     keep_hot_memory();
     alloc_set_failure_handler(on_no_memory);
     (void)signal(SIGPIPE, SIG_IGN);
+    crypto_library_init();
+    json_set_alloc_funcs(xmalloc, free);
     json_head_init();
     collect_sections(&ratsd);
     if (options_parse(argc, argv, &ratsd.options, ratsd.error, sizeof(ratsd.error)) < 0) {

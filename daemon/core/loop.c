@@ -107,6 +107,7 @@ static int open_base(struct loop *loop)
 int loop_new(struct loop **ret_loop)
 {
     struct loop *loop = xalloc(sizeof *loop);
+    event_set_mem_functions(xmalloc, xrealloc, free);
     loop->wake.fd = -1;
     loop->wake_ms = INT64_MAX;
     turn_init(&loop->turn);

@@ -39,6 +39,15 @@ void *xalloc(size_t size)
     return memory;
 }
 
+void *xmalloc(size_t size)
+{
+    void *memory = malloc(at_least_one(size));
+    if (memory == NULL) {
+        give_up(size);
+    }
+    return memory;
+}
+
 void *xrealloc(void *old, size_t size)
 {
     void *memory = realloc(old, at_least_one(size));
