@@ -4,7 +4,7 @@
 
 #include "util/alloc.h"
 
-#define KEEP_BYTES (8u * 1024u) /* memory an empty backlog may keep */
+#define KEEP_BYTES ((size_t)8 * 1024) /* memory an empty backlog may keep */
 
 void backlog_init(struct backlog *backlog)
 {

@@ -49,14 +49,14 @@ const struct config_item ipc_config_items[] = {
     {.key = "queue",
      .type = CONFIG_SIZE,
      .default_text = "4M",
-     .min = 64 * 1024,
-     .max = 1024 * 1024 * 1024,
+     .min = 64ULL * 1024,
+     .max = 1024ULL * 1024 * 1024,
      .reloadable = true,
      .summary = "Bytes of messages queued to one client before its senders are held up."},
     {.key = "queue_per_uid",
      .type = CONFIG_SIZE,
      .default_text = "64M",
-     .min = 64 * 1024,
+     .min = 64ULL * 1024,
      .max = 16ULL * 1024 * 1024 * 1024,
      .reloadable = true,
      .summary = "Bytes held for all clients of one user, in each direction."},
@@ -203,6 +203,7 @@ int ipc_new(struct host *host, struct ipc **ret_ipc, char *error, size_t error_s
     list_init(&ipc->sessions);
     map_init(&ipc->accounts, seed);
     ipc->slot_count = MAX_SESSIONS;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the size of a pointer is meant */
     ipc->slots = xalloc(ipc->slot_count * sizeof(*ipc->slots));
     timer_init(&ipc->accept_pause, ipc->loop, on_accept_again, ipc);
     read_limits(ipc);

@@ -103,6 +103,7 @@ static void tell_lost(struct session *session)
     uint64_t channel = session->lost[PLANE_CHANNEL];
     uint64_t typed = session->lost[PLANE_TYPED];
     uint64_t topic = session->lost[PLANE_TOPIC];
+    uint64_t total = channel + typed + topic;
     session->lagging = false;
     for (size_t i = 0; i < SESSION_PLANES; i++) {
         session->lost[i] = 0;
@@ -110,7 +111,7 @@ static void tell_lost(struct session *session)
     session_send_event(session, EV_LOST,
                        json_pack("{s:I, s:I, s:I, s:I}", "channel", (json_int_t)channel, "typed",
                                  (json_int_t)typed, "topic", (json_int_t)topic, "total",
-                                 (json_int_t)(channel + typed + topic)));
+                                 (json_int_t)total));
 }
 
 void session_after_flush(struct session *session)

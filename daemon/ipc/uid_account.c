@@ -6,7 +6,7 @@
 #include "util/alloc.h"
 
 /* The largest frame is a little larger than the limit's default. */
-#define FRAME_SLACK (128u * 1024u)
+#define FRAME_SLACK ((size_t)128 * 1024)
 
 struct uid_account *uid_account_get(struct ipc *ipc, uid_t uid)
 {

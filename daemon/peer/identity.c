@@ -12,8 +12,8 @@
 #include "util/hex.h"
 
 #define OWNER_ONLY  (S_IRUSR | S_IWUSR)
-#define HALF_SIZE   (2 * X25519_SIZE)   /* a public key, or a PeerId, in hex */
-#define RECORD_SIZE (2 * HALF_SIZE + 2) /* both, a space and a newline */
+#define HALF_SIZE   ((size_t)2 * X25519_SIZE) /* a public key, or a PeerId, in hex */
+#define RECORD_SIZE (2 * HALF_SIZE + 2)       /* both, a space and a newline */
 #define NEW_START   "start once with --new-identity to be a new peer with a new id"
 
 int identity_init(struct identity *identity, const uint8_t secret[X25519_SIZE])

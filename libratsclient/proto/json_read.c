@@ -75,7 +75,10 @@ static char unescaped(char c)
     static const char from[] = "bfnrt";
     static const char to[] = "\b\f\n\r\t";
     const char *found = strchr(from, c);
-    return found == NULL ? c : to[found - from];
+    if (found != NULL) {
+        c = to[found - from];
+    }
+    return c;
 }
 
 /* A string into out, where it never becomes longer than in the text. Its size, or -EINVAL for one
