@@ -10,7 +10,9 @@
 
 #include <jansson.h>
 
+#include "core/by_port.h"
 #include "core/config.h"
+#include "core/launch.h"
 #include "core/listen_fds.h"
 #include "core/log.h"
 #include "core/loop.h"
@@ -27,12 +29,14 @@
 #include "peer/identity.h"
 #include "peer/mesh.h"
 #include "proto/json_head.h"
+#include "service/life.h"
 #include "services.h"
 #include "util/alloc.h"
 
 #define ERROR_SIZE     (2 * PATH_MAX + 512) /* a sentence that names two paths */
 #define DRAIN_MS       2000                 /* SIGTERM: how long queued bytes may take to leave */
 #define DRAIN_CHECK_MS 20
+#define ATTACH_MS      10000 /* a private instance waits that long for its first session */
 #define MAX_SECTIONS   64
 #define STATUS_SIZE    64
 #define WORKER_THREADS 4
@@ -62,6 +66,8 @@ struct ratsd {
     struct host *host;
     struct ipc *ipc;
     struct timer heartbeat; /* feeds the service manager's watchdog */
+    struct life *life;
+    struct by_port by_port;
     struct timer drain;
     int64_t drain_until_ms;
     bool stopping;
@@ -91,42 +97,19 @@ static void collect_sections(struct ratsd *ratsd)
     }
 }
 
-/* --listen ADDR:PORT, [V6]:PORT, :PORT or PORT over what the file says. */
-static int apply_listen(struct ratsd *ratsd, struct config *config)
-{
-    const char *text = ratsd->options.listen;
-    if (text == NULL) {
-        return 0;
-    }
-    char address[64] = "";
-    const char *port = text;
-    const char *colon = strrchr(text, ':');
-    if (colon != NULL) {
-        size_t size = (size_t)(colon - text);
-        bool bracketed = size >= 2 && text[0] == '[' && colon[-1] == ']';
-        (void)snprintf(address, sizeof(address), "%.*s", (int)(bracketed ? size - 2 : size),
-                       bracketed ? text + 1 : text);
-        port = colon + 1;
-    }
-    int result =
-        config_set(config, "network", "listen", address, ratsd->error, sizeof(ratsd->error));
-    return result < 0
-               ? result
-               : config_set(config, "network", "port", port, ratsd->error, sizeof(ratsd->error));
-}
-
 /* The instance's own file may be absent; one that was named may not. */
 static int read_config(struct ratsd *ratsd, struct config **ret_config)
 {
     struct config *config = NULL;
     const char *path = ratsd->paths.config;
-    if (ratsd->options.config == NULL && access(path, F_OK) < 0 && errno == ENOENT) {
+    if (ratsd->options.config == NULL &&
+        (path[0] == '\0' || (access(path, F_OK) < 0 && errno == ENOENT))) {
         path = NULL;
     }
     int result = config_load(ratsd->sections, ratsd->section_count, path, &config, ratsd->error,
                              sizeof(ratsd->error));
     if (result == 0) {
-        result = apply_listen(ratsd, config);
+        result = options_apply(&ratsd->options, config, ratsd->error, sizeof(ratsd->error));
     }
     if (result < 0) {
         config_free(config);
@@ -143,8 +126,9 @@ static void apply_log_level(const struct config *config)
     log_set_level(level);
 }
 
-static int fail(const struct ratsd *ratsd, int code)
+static int fail(struct ratsd *ratsd, int code)
 {
+    launch_failed(&ratsd->options.ready_fd, code, ratsd->error);
     log_error("ratsd", "%s", ratsd->error);
     return code;
 }
@@ -266,6 +250,15 @@ static void on_drain(void *arg)
     timer_start(&ratsd->drain, DRAIN_CHECK_MS);
 }
 
+static void begin_stopping(struct ratsd *ratsd)
+{
+    ratsd->stopping = true;
+    notify_stopping();
+    ipc_stop_listening(ratsd->ipc);
+    ratsd->drain_until_ms = loop_now_ms(ratsd->loop) + DRAIN_MS;
+    timer_start(&ratsd->drain, 0);
+}
+
 static void on_stop_signal(void *arg, int signal_number)
 {
     struct ratsd *ratsd = arg;
@@ -273,12 +266,24 @@ static void on_stop_signal(void *arg, int signal_number)
         loop_quit(ratsd->loop); /* asked twice: at once */
         return;
     }
-    ratsd->stopping = true;
     log_info("ratsd", "%s: stopping", signal_number == SIGINT ? "interrupted" : "terminated");
-    notify_stopping();
-    ipc_stop_listening(ratsd->ipc);
-    ratsd->drain_until_ms = loop_now_ms(ratsd->loop) + DRAIN_MS;
-    timer_start(&ratsd->drain, DRAIN_CHECK_MS);
+    begin_stopping(ratsd);
+}
+
+static void on_life_end(void *arg)
+{
+    struct ratsd *ratsd = arg;
+    if (!ratsd->stopping) {
+        begin_stopping(ratsd);
+    }
+}
+
+/* A private instance keeps the link while it is idle: it is found by the port it is going to have.
+ */
+static void on_life_network(void *arg, uint16_t port)
+{
+    struct ratsd *ratsd = arg;
+    by_port_publish(&ratsd->by_port, port);
 }
 
 static void on_reload_signal(void *arg, int signal_number)
@@ -355,6 +360,20 @@ static int build_node(struct ratsd *ratsd)
         return fail(ratsd, EXIT_USAGE);
     }
     host_set_ipc(ratsd->host, ratsd->ipc);
+    const bool is_private = ratsd->options.is_private;
+    const bool on_demand = ratsd->options.exit_idle_ms > 0;
+    ratsd->life =
+        life_new(ratsd->host, &(struct life_options){
+                                  .kind = is_private  ? LIFE_PRIVATE
+                                          : on_demand ? LIFE_ON_DEMAND
+                                                      : LIFE_SHARED,
+                                  .idle_ms = on_demand ? ratsd->options.exit_idle_ms : ATTACH_MS,
+                                  .on_network = on_life_network,
+                                  .on_end = on_life_end,
+                                  .arg = ratsd,
+                              });
+    host_set_life(ratsd->host, ratsd->life);
+    ratsd->by_port.runtime = ""; /* until there is one */
     return EXIT_OK;
 }
 
@@ -368,6 +387,17 @@ static int listen_for_clients(struct ratsd *ratsd)
     return ipc_listen(ratsd->ipc, ratsd->paths.socket, ratsd->error, sizeof(ratsd->error));
 }
 
+static void register_port(struct ratsd *ratsd)
+{
+    ratsd->by_port.runtime = ratsd->paths.runtime;
+    ratsd->by_port.socket = ratsd->paths.socket;
+    if (life_is_shared(ratsd->life)) {
+        by_port_publish(&ratsd->by_port, life_port(ratsd->life));
+    } else {
+        by_port_claim(&ratsd->by_port, life_port(ratsd->life));
+    }
+}
+
 /* Services first, then the network, then the socket: a client that gets in can be served. */
 static int start_node(struct ratsd *ratsd)
 {
@@ -379,7 +409,7 @@ static int start_node(struct ratsd *ratsd)
     }
     mesh_inherit(ratsd->mesh, ratsd->inherited.peers, ratsd->inherited.peer_count);
     ratsd->inherited.peer_count = 0;
-    result = mesh_start(ratsd->mesh, ratsd->error, sizeof(ratsd->error));
+    result = life_open(ratsd->life, ratsd->error, sizeof(ratsd->error));
     if (result == -EINVAL) { /* not an address: the configuration is wrong, not the machine */
         return fail(ratsd, EXIT_USAGE);
     }
@@ -390,6 +420,7 @@ static int start_node(struct ratsd *ratsd)
     if (result < 0) {
         return fail(ratsd, result == -EADDRINUSE ? EXIT_OWNED : EXIT_FAILED);
     }
+    register_port(ratsd);
     if (netwatch_new(ratsd->loop, on_network_change, ratsd, &ratsd->netwatch) < 0) {
         log_warn("ratsd", "changes of the machine's addresses will not be noticed");
     }
@@ -400,7 +431,8 @@ static int run(struct ratsd *ratsd)
 {
     char status[STATUS_SIZE];
     log_info("ratsd", "instance %s, peer %s, port %u, socket %s", ratsd->options.instance,
-             peer_id_format(&ratsd->identity.id).text, mesh_port(ratsd->mesh), ratsd->paths.socket);
+             peer_id_format(&ratsd->identity.id).text, life_port(ratsd->life), ratsd->paths.socket);
+    launch_ready(&ratsd->options.ready_fd, ratsd->paths.socket);
     notify_ready(describe(ratsd, status));
     if (notify_watchdog_ms() > 0) {
         on_heartbeat(ratsd);
@@ -417,6 +449,8 @@ static int run(struct ratsd *ratsd)
 
 static void tear_down(struct ratsd *ratsd)
 {
+    int witness = life_take_witness(ratsd->life);
+    by_port_withdraw(&ratsd->by_port);
     netwatch_free(ratsd->netwatch);
     if (ratsd->ipc != NULL) {
         ipc_stop_listening(ratsd->ipc);
@@ -424,6 +458,7 @@ static void tear_down(struct ratsd *ratsd)
         mesh_stop(ratsd->mesh);
     }
     ipc_free(ratsd->ipc);
+    life_free(ratsd->life);
     host_free(ratsd->host);
     mesh_free(ratsd->mesh);
     resolver_free(ratsd->resolver);
@@ -437,7 +472,11 @@ static void tear_down(struct ratsd *ratsd)
         (void)close(ratsd->lock_fd);
     }
     if (ratsd->state_fd >= 0) {
+        paths_remove_temporary(&ratsd->paths);
         (void)close(ratsd->state_fd);
+    }
+    if (witness >= 0) { /* whoever waits on it finds port and state directory free */
+        (void)close(witness);
     }
 }
 
@@ -477,6 +516,12 @@ static int act(struct ratsd *ratsd)
         bool there = access(ratsd->paths.config, F_OK) == 0;
         (void)printf("%s: %s\n", ratsd->paths.config, there ? "ok" : "absent, defaults apply");
         return EXIT_OK;
+    }
+    int result = ratsd->options.background ? launch_background() : 0;
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error), "cannot go to the background: %s",
+                       strerror(-result));
+        return fail(ratsd, EXIT_FAILED);
     }
     return serve(ratsd);
 }

@@ -1,8 +1,8 @@
 #include "paths.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,27 +86,44 @@ static bool put_given(char out[PATH_MAX], const char *given)
     return getcwd(here, sizeof(here)) != NULL && put(out, "%s/%s", here, given);
 }
 
+/* A private instance that was given no state directory has one beside its socket for its time. */
+static bool put_state(struct paths *paths, const struct options *options, const struct roots *roots)
+{
+    if (options->state_dir != NULL) {
+        return put_given(paths->state, options->state_dir);
+    }
+    paths->temporary = options->is_private;
+    return paths->temporary ? put(paths->state, "%s.d", paths->socket)
+                            : put(paths->state, "%s/%s", roots->state, options->instance);
+}
+
 int paths_find(const struct options *options, struct paths *ret_paths, char *error,
                size_t error_size)
 {
     struct paths paths = {0};
     struct roots roots = {0};
     const char *name = options->instance;
-    bool found = options->socket != NULL && options->state_dir != NULL && options->config != NULL;
-    found = found || find_roots(&roots);
-    if (!found) {
+    bool temporary = options->is_private && options->state_dir == NULL;
+    bool told = (options->socket != NULL || options->runtime != NULL) &&
+                (options->state_dir != NULL || temporary);
+    bool found = find_roots(&roots);
+    if (!found && !told) {
         (void)snprintf(error, error_size,
                        "%s; set HOME, or give --socket, --state-dir and --config",
                        errno == ENOENT ? "there is no home directory" : "a path is too long");
         return -errno;
     }
-    bool fits = put(paths.runtime, "%s", options->socket != NULL ? "" : roots.runtime);
+    bool fits = options->runtime != NULL
+                    ? put_given(paths.runtime, options->runtime)
+                    : put(paths.runtime, "%s", options->socket != NULL ? "" : roots.runtime);
     fits = fits && (options->socket != NULL ? put_given(paths.socket, options->socket)
-                                            : put(paths.socket, "%s/%s.sock", roots.runtime, name));
-    fits = fits && (options->state_dir != NULL ? put_given(paths.state, options->state_dir)
-                                               : put(paths.state, "%s/%s", roots.state, name));
-    fits = fits && (options->config != NULL ? put_given(paths.config, options->config)
-                                            : put(paths.config, "%s/%s.conf", roots.config, name));
+                                            : put(paths.socket, "%s/%s.sock", paths.runtime, name));
+    fits = fits && put_state(&paths, options, &roots);
+    if (options->config != NULL) {
+        fits = fits && put_given(paths.config, options->config);
+    } else if (found) {
+        fits = fits && put(paths.config, "%s/%s.conf", roots.config, name);
+    }
     if (!fits) {
         (void)snprintf(error, error_size, "a path is longer than %d bytes", PATH_MAX - 1);
         return -ENAMETOOLONG;
@@ -137,4 +154,22 @@ int paths_make_runtime(const struct paths *paths, char *error, size_t error_size
         return -EPERM;
     }
     return 0;
+}
+
+void paths_remove_temporary(const struct paths *paths)
+{
+    if (!paths->temporary) {
+        return;
+    }
+    DIR *directory = opendir(paths->state);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+        }
+    }
+    if (directory != NULL) {
+        (void)closedir(directory);
+        (void)rmdir(paths->state);
+    }
 }

@@ -89,6 +89,10 @@ typedef enum {
 /** Largest message, in bytes. */
 #define RATS_MAX_PAYLOAD ((size_t)64 * 1024 * 1024 - 20)
 
+/** Bits of rats_options_t.transports. */
+#define RATS_TRANSPORT_TCP 1u
+#define RATS_TRANSPORT_UDP 2u
+
 /** Values of rats_options_t.dispatch. */
 #define RATS_DISPATCH_CALLBACKS 0
 #define RATS_DISPATCH_BATCHES   1
@@ -97,7 +101,7 @@ typedef enum {
  * What rats_create_with() may be told. Set struct_size to sizeof(rats_options_t) and all else to
  * zero (security to -1), then what differs. Pointers are copied by the call and may be NULL.
  * data_dir, protocol, bind_address, security and transports describe an instance; they take effect
- * only where the call starts one, which this version never does.
+ * only where the call starts one, which then is a private one.
  */
 typedef struct {
     size_t struct_size;       /**< sizeof(rats_options_t) */
@@ -108,10 +112,10 @@ typedef struct {
     const char *protocol;     /**< protocol string of a new instance, "name/version" */
     const char *bind_address; /**< address a new instance listens on */
     int security;             /**< of a new instance: -1 as is, 0 plaintext, 1 Noise */
-    unsigned transports;      /**< of a new instance: mask, 0 = all */
-    int instance;   /**< 0 or 1: a shared instance; 2 (private): RATS_ERROR_NOT_SUPPORTED */
-    int timeout_ms; /**< for attaching, milliseconds; <= 0 = 5000 */
-    int dispatch;   /**< RATS_DISPATCH_CALLBACKS or RATS_DISPATCH_BATCHES */
+    unsigned transports;      /**< of a new instance: RATS_TRANSPORT_ bits, 0 = all */
+    int instance;             /**< 0 as RATS_CREATE says, 1 shared (none is started), 2 private */
+    int timeout_ms;           /**< for attaching, milliseconds; <= 0 = 5000 */
+    int dispatch;             /**< RATS_DISPATCH_CALLBACKS or RATS_DISPATCH_BATCHES */
     const char
         *slow; /**< when this program does not read: "stall", "drop", "close"; NULL = stall */
 } rats_options_t;
@@ -198,20 +202,30 @@ RATS_API uint32_t rats_get_abi(void);
  */
 
 /**
- * Attach to a ratsd.
+ * Attach to a ratsd, and start one where there is none.
  *
- * With RATS_SOCKET=path in the environment: to the daemon at that socket, whatever the port.
- * Otherwise to the default instance: default.sock in $XDG_RUNTIME_DIR/ratsd (without that variable
- * in /tmp/ratsd-UID), then in /run/ratsd. Directories that belong neither to root nor to the caller
- * are passed over. No daemon is ever started.
+ * With RATS_SOCKET=path in the environment: to the daemon at that socket, whatever the port; none
+ * is started. Otherwise the runtime directories are searched, $XDG_RUNTIME_DIR/ratsd (without that
+ * variable /tmp/ratsd-UID) before /run/ratsd. Directories that belong neither to root nor to the
+ * caller are passed over.
  *
- * @param listen_port  0: any. 1 to 65535: only an instance that listens on this port will do.
- *                     Otherwise an unattached handle is returned whose rats_start() fails
+ * RATS_CREATE in the environment says what may be started: "auto" (default) what is not found,
+ * "shared" nothing, "private" a private instance every time, without searching. A private instance
+ * has a network from the first rats_start() to the last rats_stop() and ends with its last session.
+ * RATSD names the program; else it is the one installed with this library, else that in PATH.
+ *
+ * @param listen_port  0: the default instance; if there is none, one is started that ends when
+ *                     nobody has been attached for 60 s (with RATS_CREATE=private: any port and a
+ *                     new identity). 1 to 65535: the instance that listens on this port, else a
+ *                     private one for it, whose identity is kept. Otherwise an unattached handle is
+ *                     returned whose rats_start() fails
  * @return a handle, released with rats_destroy(); NULL on failure, with rats_last_error(NULL):
- *         RATS_ERROR_NO_DAEMON (nobody listens, not on that port, or the socket may not be opened;
- *         the message names the sockets tried and says what to do), RATS_ERROR_NOT_SUPPORTED (no
- *         common protocol version; the message says which side is older), RATS_ERROR_TIMEOUT,
- *         RATS_ERROR_MEMORY_ALLOCATION
+ *         RATS_ERROR_NO_DAEMON (nobody listens, not on that port, or the socket may not be opened,
+ *         and none may be started, or there is no program; the message names what was tried and
+ *         says what to do), RATS_ERROR_NOT_SUPPORTED (no common protocol version; the message says
+ *         which side is older), RATS_ERROR_OPERATION_FAILED (the daemon did not start; the message
+ *         is its own), RATS_ERROR_TIMEOUT, RATS_ERROR_INVALID_PARAMETER (RATS_CREATE is not
+ *         understood), RATS_ERROR_MEMORY_ALLOCATION
  * Blocks 5 s at most. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
  */
 RATS_API rats_client_t rats_create(int listen_port);
@@ -242,8 +256,10 @@ RATS_API rats_client_t rats_create_with(const rats_options_t *options);
  * End the session and release the handle.
  *
  * Does what rats_stop() does, waits at most 2 s until everything accepted is with the daemon, then
- * detaches. The instance and its peers are untouched. Inside a callback of this handle it returns
- * at once; that callback is the last, and memory is released after it returns.
+ * detaches. A shared instance and its peers are untouched. A private one ends with its last
+ * session; then the call also waits, in these 2 s, until its port and state directory are free.
+ * Inside a callback of this handle it returns at once; that callback is the last, and memory is
+ * released after it returns.
  *
  * @param client  handle, or NULL; taken
  * Thread-safe against callbacks; no other thread may use the handle any more. IPC: none. Since 1.0.
@@ -253,18 +269,22 @@ RATS_API void rats_destroy(rats_client_t client);
 /**
  * Start the session: sending works and callbacks run from now on.
  *
- * The connection callback runs first, for every peer present.
+ * The connection callback runs first, for every peer present. On a private instance the first
+ * session opens the network.
  *
  * @param client  handle; borrowed
- * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if started already or not attached because of
- *         its port; RATS_ERROR_NOT_RUNNING if the daemon is gone; RATS_ERROR_INVALID_HANDLE
- * One round trip. Thread-safe; may be called from a callback. IPC: session.start. Since 1.0.
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if started already, not attached because of its
+ *         port, or if a private instance cannot listen on its port; RATS_ERROR_NOT_RUNNING if the
+ * daemon is gone; RATS_ERROR_INVALID_HANDLE One round trip. Thread-safe; may be called from a
+ * callback. IPC: session.start. Since 1.0.
  */
 RATS_API int rats_start(rats_client_t client);
 
 /**
  * Stop the session: nothing is delivered any more. Peers and other programs notice nothing, and no
- * disconnect callbacks run. Callbacks and channels stay registered; rats_start() may follow.
+ * disconnect callbacks run. Callbacks and channels stay registered; rats_start() may follow. The
+ * last started session of a private instance takes its network down: when this returns the port is
+ * free and the peers are disconnected.
  *
  * Waits at most 2 s until everything accepted is with the daemon. When it returns, no callback of
  * this handle is running and none will until the next rats_start(); called inside a callback, that
@@ -309,10 +329,10 @@ RATS_API char *rats_get_instance_json(rats_client_t client);
  * Port the instance listens on.
  *
  * @param client  handle; borrowed
- * @return 1 to 65535; 0 if it does not listen; for a handle that never was attached, the port it
- *         was created with
- * No round trip. Thread-safe; may be called from a callback. IPC: hello, instance.changed.
- * Since 1.0.
+ * @return 1 to 65535; of a private instance that is not started, the port it is going to have, 0 =
+ *         any; 0 if it does not listen; for a handle that never was attached, the port it was
+ * created with No round trip. Thread-safe; may be called from a callback. IPC: hello,
+ * instance.changed. Since 1.0.
  */
 RATS_API int rats_get_listen_port(rats_client_t client);
 

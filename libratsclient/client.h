@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "calls.h"
+#include "daemon_log.h"
 #include "error.h"
 #include "inbox.h"
 #include "librats.h"
@@ -101,6 +102,7 @@ struct client {
 
     pthread_t reader;
     pthread_t dispatcher;
+    struct daemon_log daemon_log; /* the reader's; of a private instance that was started here */
     bool has_dispatcher;
     bool callback_running;
     uint64_t callback_count;

@@ -7,16 +7,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "attach.h"
 #include "client.h"
 #include "clock.h"
+#include "instance.h"
 #include "process.h"
-#include "search.h"
 #include "util/text.h"
 
 #define ATTACH_TIMEOUT_MS 5000
 #define NAME_MAX_BYTES    128u
-#define HOW_TO_START      "start one with 'systemctl start ratsd' or 'ratsd'"
 
 /* The reader is woken for what a sender has left in the outbox. */
 static void on_left(void *arg)
@@ -46,6 +44,7 @@ void client_free(struct client *client)
     if (client->wake_fd >= 0) {
         (void)close(client->wake_fd);
     }
+    daemon_log_close(&client->daemon_log);
     free(client->watched);
     free(client->socket_path);
     free(client->name);
@@ -91,6 +90,7 @@ static struct client *client_new(const rats_options_t *options)
     client->batches = options->dispatch == RATS_DISPATCH_BATCHES;
     client->requested_port = options->listen_port;
     client->fd = -1;
+    client->daemon_log.fd = -1;
     client->pins = 1;
     if (pthread_mutex_init(&client->lock, NULL) != 0 || init_parts(client) < 0) {
         free(client);
@@ -148,123 +148,67 @@ static int start_threads(struct client *client)
 
 /* Attaching --------------------------------------------------------------------------------- */
 
-/* The daemon's answer and the socket become the handle's. Both are taken. */
-static int adopt(struct client *client, const char *path, int fd, json_t *hello)
+/* The instance becomes the handle's. What was found is taken. */
+static int adopt(struct client *client, struct instance_found *found)
 {
-    const int rc = mirror_set_hello(&client->mirror, hello, clock_now_ms());
-    json_decref(hello);
-    client->socket_path = strdup(path);
+    const int rc = mirror_set_hello(&client->mirror, found->hello, clock_now_ms());
+    json_decref(found->hello);
+    client->daemon_log.fd = found->log_fd; /* closed with the handle */
+    client->socket_path = strdup(found->path);
     if (rc < 0 || client->socket_path == NULL) {
-        (void)close(fd);
-        return rc == -EBADMSG ? error_set(RATS_ERROR_NOT_SUPPORTED,
-                                          "the answer of the daemon at %s is not understood", path)
-                              : out_of_memory();
+        (void)close(found->fd);
+        return rc == -EBADMSG
+                   ? error_set(RATS_ERROR_NOT_SUPPORTED,
+                               "the answer of the daemon at %s is not understood", found->path)
+                   : out_of_memory();
     }
-    client->fd = fd;
+    client->fd = found->fd;
     client->attached = true;
-    outbox_attach(&client->outbox, fd);
+    outbox_attach(&client->outbox, found->fd);
     if (start_threads(client) < 0) {
-        (void)close(fd);
+        (void)close(found->fd);
         client->fd = -1;
         return error_set(RATS_ERROR_OPERATION_FAILED, "no thread can be started");
     }
     return RATS_SUCCESS;
 }
 
-/* Tries one socket. port: 0, or what the instance must listen on (else NO_DAEMON). */
-static int try_socket(struct client *client, const char *path, int port, int64_t deadline_ms,
-                      char error[ERROR_TEXT_SIZE])
+static const char *named_socket(const rats_options_t *options)
 {
-    const struct attach_options options = {
-        .path = path,
-        .name = client->name,
-        .slow = client->slow,
-        .deadline_ms = deadline_ms,
-        .wake_fd = -1,
-    };
-    int fd = -1;
-    json_t *hello = NULL;
-    int code = attach_open(&options, &fd, &hello, error);
-    if (code != RATS_SUCCESS) {
-        return code;
+    const char *named = options->socket_path;
+    if (named == NULL) {
+        named = secure_getenv("RATS_SOCKET");
     }
-    const int listens = (int)json_integer_value(json_object_get(hello, "listen_port"));
-    if (port != 0 && listens != port) {
-        snprintf(error, ERROR_TEXT_SIZE, "the daemon at %s listens on port %d", path, listens);
-        json_decref(hello);
-        (void)close(fd);
-        return RATS_ERROR_NO_DAEMON;
-    }
-    code = adopt(client, path, fd, hello);
-    if (code != RATS_SUCCESS) {
-        snprintf(error, ERROR_TEXT_SIZE, "%s", rats_last_error_message(NULL));
-    }
-    return code;
-}
-
-/* A socket that was named: any failure is the answer. */
-static int attach_named(struct client *client, const char *path, int64_t deadline_ms)
-{
-    char error[ERROR_TEXT_SIZE];
-    const int code = try_socket(client, path, 0, deadline_ms, error);
-    if (code == RATS_ERROR_NO_DAEMON) {
-        return error_set(code, "no ratsd: %s; " HOW_TO_START, error);
-    }
-    return code == RATS_SUCCESS ? code : error_set(code, "%s", error);
-}
-
-/* The usual places, user before system. */
-static int attach_found(struct client *client, int port, int64_t deadline_ms)
-{
-    struct search_place places[SEARCH_PLACES];
-    const size_t count = search_places(places);
-    char tried[ERROR_TEXT_SIZE] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        char error[ERROR_TEXT_SIZE];
-        int code = RATS_ERROR_NO_DAEMON;
-        if (places[i].safe) {
-            code = try_socket(client, places[i].path, port, deadline_ms, error);
-        } else {
-            snprintf(error, sizeof error, "%s is in somebody else's directory and was not used",
-                     places[i].path);
-        }
-        if (code == RATS_SUCCESS) {
-            return code;
-        }
-        if (code != RATS_ERROR_NO_DAEMON && code != RATS_ERROR_NOT_PERMITTED) {
-            return error_set(code, "%s", error);
-        }
-        const int more =
-            snprintf(tried + used, sizeof tried - used, "%s%s", i == 0 ? "" : "; ", error);
-        used += more < 0 ? 0 : (size_t)more;
-        used = used < sizeof tried ? used : sizeof tried - 1;
-    }
-    if (port != 0) {
-        return error_set(RATS_ERROR_NO_DAEMON,
-                         "no ratsd that listens on port %d: %s; " HOW_TO_START
-                         " with '--listen %d'",
-                         port, tried, port);
-    }
-    return error_set(RATS_ERROR_NO_DAEMON, "no ratsd: %s; " HOW_TO_START, tried);
+    return named != options->socket_path && named != NULL && named[0] == '\0' ? NULL : named;
 }
 
 static int attach(struct client *client, const rats_options_t *options)
 {
-    const int64_t deadline_ms =
-        clock_deadline(options->timeout_ms <= 0 ? ATTACH_TIMEOUT_MS : options->timeout_ms);
-    const char *named = options->socket_path;
-    if (named == NULL) {
-        named = secure_getenv("RATS_SOCKET");
-        named = named != NULL && named[0] == '\0' ? NULL : named;
-    }
-    if (named != NULL) {
-        return attach_named(client, named, deadline_ms);
-    }
-    if (options->listen_port < 0 || options->listen_port > 65535) {
+    struct instance_found found;
+    struct instance_wish wish = {
+        .socket_path = named_socket(options),
+        .port = options->listen_port,
+        .policy = options->instance == 1 ? POLICY_SHARED : POLICY_PRIVATE,
+        .client_name = client->name,
+        .slow = client->slow,
+        .data_dir = options->data_dir,
+        .protocol = options->protocol,
+        .bind_address = options->bind_address,
+        .security = options->security,
+        .deadline_ms =
+            clock_deadline(options->timeout_ms <= 0 ? ATTACH_TIMEOUT_MS : options->timeout_ms),
+    };
+    if (wish.socket_path == NULL && (wish.port < 0 || wish.port > 65535)) {
         return RATS_SUCCESS; /* rats_start() will tell */
     }
-    return attach_found(client, options->listen_port, deadline_ms);
+    int code = RATS_SUCCESS;
+    if (options->instance == 0) {
+        code = instance_policy_from_environment(&wish.policy);
+    }
+    if (code == RATS_SUCCESS) {
+        code = instance_find(&wish, &found);
+    }
+    return code == RATS_SUCCESS ? adopt(client, &found) : code;
 }
 
 static int check_options(const rats_options_t *options)
@@ -287,9 +231,8 @@ static int check_options(const rats_options_t *options)
         return error_set(RATS_ERROR_INVALID_PARAMETER,
                          "option 'security' is -1 to 1 and 'instance' 0 to 2");
     }
-    if (options->instance == 2) {
-        return error_set(RATS_ERROR_NOT_SUPPORTED,
-                         "this version of librats starts no private instances");
+    if (options->transports != 0 && (options->transports & RATS_TRANSPORT_TCP) == 0) {
+        return error_set(RATS_ERROR_NOT_SUPPORTED, "this version of ratsd has TCP only");
     }
     return RATS_SUCCESS;
 }
@@ -311,13 +254,15 @@ static rats_client_t create(const rats_options_t *options)
 
 rats_client_t rats_create(int listen_port)
 {
-    const rats_options_t options = {.struct_size = sizeof options, .listen_port = listen_port};
+    const rats_options_t options = {
+        .struct_size = sizeof options, .listen_port = listen_port, .security = -1};
     return create(&options);
 }
 
 rats_client_t rats_create_at(const char *socket_path)
 {
-    const rats_options_t options = {.struct_size = sizeof options, .socket_path = socket_path};
+    const rats_options_t options = {
+        .struct_size = sizeof options, .socket_path = socket_path, .security = -1};
     if (socket_path == NULL) {
         (void)error_set(RATS_ERROR_INVALID_PARAMETER, "the path of the socket is NULL");
         return NULL;

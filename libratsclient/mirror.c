@@ -66,6 +66,7 @@ int mirror_set_hello(struct mirror *mirror, const json_t *hello, int64_t now_ms)
     snprintf(mirror->protocol, sizeof mirror->protocol, "%s", text_of(hello, "protocol"));
     snprintf(mirror->daemon, sizeof mirror->daemon, "%s", text_of(hello, "daemon"));
     mirror->encrypted = strcmp(text_of(hello, "security"), "plaintext") != 0;
+    mirror->is_private = json_is_false(json_object_get(hello, "shared"));
     set_limits(mirror, hello);
     mirror_clear_peers(mirror);
     const json_t *rows = json_object_get(hello, "peers");

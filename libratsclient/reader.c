@@ -391,12 +391,12 @@ static bool is_closing(struct client *client)
     return closing;
 }
 
-/* Until attached or closing. */
+/* Until attached or closing. A private instance that is gone does not come back. */
 static void reattach(struct reader *reader)
 {
     struct client *client = reader->client;
     int delay_ms = FIRST_RETRY_MS;
-    while (!is_closing(client) && !try_reattach(reader)) {
+    while (!is_closing(client) && (client->mirror.is_private || !try_reattach(reader))) {
         const int64_t deadline_ms = clock_deadline(delay_ms);
         int left_ms = delay_ms;
         while (left_ms > 0 && !is_closing(client)) {
@@ -424,13 +424,17 @@ static int wait_for_work(struct reader *reader)
     const bool left = outbox_has_left(&client->outbox);
     client_unlock(client);
     reader->hung_up = reader->hung_up && paused;
-    struct pollfd items[2] = {
+    struct pollfd items[3] = {
         {.fd = reader->hung_up || (paused && !left) ? -1 : client->fd,
          .events = (short)((paused ? 0 : POLLIN) | (left ? POLLOUT : 0))},
         {.fd = client->wake_fd, .events = POLLIN},
+        {.fd = client->daemon_log.fd, .events = POLLIN},
     };
-    if (poll(items, 2, -1) <= 0) {
+    if (poll(items, 3, -1) <= 0) {
         return 0;
+    }
+    if (items[2].revents != 0) {
+        daemon_log_read(&client->daemon_log);
     }
     if (items[1].revents != 0) {
         drain_wake(client);
@@ -485,6 +489,7 @@ void *reader_main(void *arg)
     if (client->fd >= 0) {
         leave(&reader);
     }
+    daemon_log_read(&client->daemon_log);
     client_lock(client);
     if (client->fd >= 0) {
         detach(&reader);

@@ -10,6 +10,7 @@
 #define SEARCH_PLACES    2
 
 struct search_place {
+    char directory[SOCKET_PATH_SIZE];
     char path[SOCKET_PATH_SIZE]; /* of the default instance's socket */
     bool safe; /* nobody but root, the caller or the service manager made its directory */
 };
@@ -18,5 +19,13 @@ struct search_place {
 size_t search_places(struct search_place places[SEARCH_PLACES]);
 /* The same with the system's directory given, for tests. */
 size_t search_places_in(const char *system_directory, struct search_place places[SEARCH_PLACES]);
+
+/* What by-port/<port> there leads to. 0, or a negative errno when there is no such link. */
+int search_by_port(const struct search_place *place, int port, char path[SOCKET_PATH_SIZE]);
+/* The user's runtime directory, there or not. 0 or -ENAMETOOLONG. */
+int search_user_directory(char directory[SOCKET_PATH_SIZE]);
+/* Whether a directory is the caller's (or root's) and nobody else may write there; also when it is
+ * not there. */
+bool search_is_ours(const char *directory);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/net.h"
+#include "service/life.h"
 #include "util/alloc.h"
 
 #define CLOSING_MS   1000 /* how long a rejected client may take to read why */
@@ -49,6 +50,12 @@ static void on_burial(void *arg)
     struct ipc *ipc = session->ipc;
     session_cancel_calls(session);
     host_session_ended(ipc->host, session->number);
+    if (session->started) {
+        life_end(host_life(ipc->host), NULL);
+    }
+    if (session->attached) {
+        life_left(host_life(ipc->host), session->fd);
+    }
     if (session->announced) {
         host_emit(ipc->host, EV_SESSION_ENDED, session_facts(session));
     }

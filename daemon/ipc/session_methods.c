@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "ipc/session.h"
 #include "proto/describe.h"
+#include "service/life.h"
 #include "service/request.h"
 #include "util/text.h"
 
@@ -108,6 +109,8 @@ static void on_hello(struct session *session, struct request *request)
     session->state = SESSION_READY;
     session->announced = true;
     session->ipc->greeting_count--;
+    session->attached = true;
+    life_attached(host_life(session->ipc->host));
     timer_stop(&session->deadline);
     request_reply(request, hello_result(session, minor));
 }
@@ -126,14 +129,23 @@ static void on_describe(struct session *session, struct request *request)
 
 static void on_start(struct session *session, struct request *request)
 {
+    char error[512];
+    if (!session->started && life_begin(host_life(session->ipc->host), error, sizeof(error)) < 0) {
+        request_fail(request, E_OPERATION_FAILED, "%s", error);
+        return;
+    }
     session->started = true;
     request_reply(request, NULL);
 }
 
 static void on_stop(struct session *session, struct request *request)
 {
+    if (!session->started) {
+        request_reply(request, NULL);
+        return;
+    }
     session->started = false;
-    request_reply(request, NULL);
+    life_end(host_life(session->ipc->host), request);
 }
 
 static json_t *session_row(struct ipc *ipc, struct session *session)

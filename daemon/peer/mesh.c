@@ -195,6 +195,7 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
     mesh->protocol = xstrdup(protocol);
     mesh->listen = xstrdup(config_text(config, MESH_SECTION, "listen"));
     mesh->wanted_port = (uint16_t)config_uint(config, MESH_SECTION, "port");
+    mesh->stopped = true;
     mesh->port_attempts = (unsigned)config_uint(config, MESH_SECTION, "port_attempts");
     bool plaintext = strcmp(config_text(config, MESH_SECTION, "security"), "plaintext") == 0;
     mesh->conns = (struct conn_context){

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/life.h"
 #include "service/service.h"
 #include "util/alloc.h"
 
@@ -22,6 +23,7 @@ struct host {
     const struct config *config;
     const struct instance_facts *facts;
     struct ipc *ipc;
+    struct life *life;
     struct running_service *services;
     size_t count;
     const struct method_handler *handlers[METHOD_COUNT];
@@ -151,6 +153,11 @@ void host_set_ipc(struct host *host, struct ipc *ipc)
     host->ipc = ipc;
 }
 
+void host_set_life(struct host *host, struct life *life)
+{
+    host->life = life;
+}
+
 void host_set_config(struct host *host, const struct config *config)
 {
     host->config = config;
@@ -194,6 +201,11 @@ const struct instance_facts *host_facts(const struct host *host)
 struct ipc *host_ipc(const struct host *host)
 {
     return host->ipc;
+}
+
+struct life *host_life(const struct host *host)
+{
+    return host->life;
 }
 
 bool host_call(struct host *host, enum method_id method, struct request *request)
@@ -254,7 +266,7 @@ size_t host_demand_peers(struct host *host, size_t demand)
 void host_instance_changed(struct host *host)
 {
     host_emit(host, EV_INSTANCE_CHANGED,
-              json_pack("{s:i, s:I}", "listen_port", (int)mesh_port(host->mesh), "max_peers",
+              json_pack("{s:i, s:I}", "listen_port", (int)life_port(host->life), "max_peers",
                         (json_int_t)mesh_max_peers(host->mesh)));
 }
 

@@ -21,6 +21,7 @@ struct host;
 struct request;
 struct service;
 struct ipc;
+struct life;
 
 /* Facts of this instance that main decided; borrowed. */
 struct instance_facts {
@@ -38,6 +39,7 @@ void host_free(struct host *host);
 int host_start(struct host *host);
 void host_stop(struct host *host);
 void host_set_ipc(struct host *host, struct ipc *ipc);
+void host_set_life(struct host *host, struct life *life);
 void host_set_config(struct host *host, const struct config *config);
 void host_network_changed(struct host *host);
 /* Tells every session the listen port and the peer limit that hold now. */
@@ -49,6 +51,7 @@ struct metrics *host_metrics(const struct host *host);
 const struct config *host_config(const struct host *host);
 const struct instance_facts *host_facts(const struct host *host);
 struct ipc *host_ipc(const struct host *host);
+struct life *host_life(const struct host *host);
 
 /* For ipc/: routing of calls, MESSAGE frames, hello and session ends. */
 /* Runs the handler of a method; false when no service has one. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "service/life.h"
 #include "util/alloc.h"
 #include "util/hex.h"
 
@@ -28,11 +29,11 @@ static void add_identity(const struct instance *instance, json_t *object)
     const struct identity *identity = mesh_identity(mesh);
     char public_key[65];
     hex_format(bytes_make(identity->public_key, sizeof(identity->public_key)), public_key);
-    json_t *members =
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:I}", "peer_id", peer_id_format(&identity->id).text,
-                  "public_key", public_key, "protocol", mesh_protocol(mesh), "security",
-                  mesh_is_encrypted(mesh) ? "noise" : "plaintext", "listen_port",
-                  (int)mesh_port(mesh), "max_peers", (json_int_t)mesh_max_peers(mesh));
+    json_t *members = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:I}", "peer_id", peer_id_format(&identity->id).text,
+        "public_key", public_key, "protocol", mesh_protocol(mesh), "security",
+        mesh_is_encrypted(mesh) ? "noise" : "plaintext", "listen_port",
+        (int)life_port(host_life(instance->host)), "max_peers", (json_int_t)mesh_max_peers(mesh));
     (void)json_object_update(object, members);
     json_decref(members);
 }
@@ -41,6 +42,8 @@ static void instance_on_hello(void *self, json_t *reply)
 {
     struct instance *instance = self;
     (void)json_object_set_new(reply, "instance", json_string(host_facts(instance->host)->name));
+    (void)json_object_set_new(reply, "shared",
+                              json_boolean(life_is_shared(host_life(instance->host))));
     add_identity(instance, reply);
 }
 
@@ -58,9 +61,10 @@ static void on_get(void *self, struct request *request)
     int64_t uptime_ms = loop_now_ms(host_loop(instance->host)) - instance->started_ms;
     json_t *result = json_pack(
         "{s:s, s:s, s:I, s:s, s:b, s:[s], s:I, s:I, s:I, s:o}", "name", facts->name, "version",
-        RATS_VERSION, "pid", (json_int_t)getpid(), "socket", facts->socket_path, "shared", 1,
-        "transports", "tcp", "peers", (json_int_t)mesh_peer_count(host_mesh(instance->host)),
-        "sessions", (json_int_t)host_session_count(instance->host), "uptime_seconds",
+        RATS_VERSION, "pid", (json_int_t)getpid(), "socket", facts->socket_path, "shared",
+        (int)life_is_shared(host_life(instance->host)), "transports", "tcp", "peers",
+        (json_int_t)mesh_peer_count(host_mesh(instance->host)), "sessions",
+        (json_int_t)host_session_count(instance->host), "uptime_seconds",
         (json_int_t)(uptime_ms / 1000), "counters", counters);
     add_identity(instance, result);
     if (request_may_control(request)) {

@@ -45,6 +45,8 @@
         F_ARRAY("version", FIELD_REQUIRED, "the version chosen, [major, minor]", 2, 2, NULL),      \
         F_TEXT("daemon", FIELD_REQUIRED, "version of the daemon", 0, 0),                           \
         F_TEXT("instance", FIELD_REQUIRED, "name of the instance", 0, 0),                          \
+        F_BOOL("shared", FIELD_REQUIRED,                                                           \
+               "whether programs share it; a private one ends with its last session"),             \
         F_PEER("peer_id", FIELD_REQUIRED, "id of this instance on the network"),                   \
         F_TEXT("public_key", FIELD_REQUIRED, "X25519 public key, 64 hexadecimal digits", 64, 64),  \
         F_TEXT("protocol", FIELD_REQUIRED, "protocol string that peers must share", 0, 0),         \
@@ -132,17 +134,21 @@ const struct method_row proto_methods[METHOD_COUNT] = {
         {
             .name = "session.start",
             .stability = STABLE,
-            .summary = "Messages for this session's channels are delivered from now on.",
+            .summary =
+                "Messages for this session's channels are delivered from now on. On a private "
+                "instance the first one opens the network.",
             .params = NO_FIELDS,
             .result = NO_FIELDS,
-            .errors = NO_ERRORS,
+            .errors = ERRORS(E_OPERATION_FAILED),
             .api = "rats_start",
         },
     [M_SESSION_STOP] =
         {
             .name = "session.stop",
             .stability = STABLE,
-            .summary = "No more messages are delivered; registrations stay.",
+            .summary =
+                "No more messages are delivered; registrations stay. On a private instance the "
+                "last one closes the network.",
             .params = NO_FIELDS,
             .result = NO_FIELDS,
             .errors = NO_ERRORS,
@@ -219,9 +225,9 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                 F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),
                 F_UINT_DEFAULT("timeout_ms", "milliseconds to try at most", 1, 600000, "15000"),
                 F_PEER("peer", 0, "refuse the link unless this peer answers; default: any peer")),
-            .result = FIELDS(F_PEER("peer", FIELD_REQUIRED, "the peer that answered"),
-                             F_BOOL("already", FIELD_REQUIRED,
-                                    "whether it was connected before the call")),
+            .result = FIELDS(
+                F_PEER("peer", FIELD_REQUIRED, "the peer that answered"),
+                F_BOOL("already", FIELD_REQUIRED, "whether it was connected before the call")),
             .errors = ERRORS(E_CONNECT_FAILED, E_TIMEOUT, E_NOT_RUNNING, E_BUSY),
             .api = "rats_connect rats_connect_with_strategy",
             .ctl = "connect",

@@ -66,9 +66,10 @@ def wait_until(condition, what, timeout=DEADLINE_S):
 
 
 def environment(directory, **more):
-    """The caller's, with every directory of the user pointing into one directory."""
+    """The caller's, with every directory of the user pointing into one directory; nothing is started
+    that a test has not started itself."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("RATS_SOCKET")}
-    env.update(HOME=directory, XDG_RUNTIME_DIR=os.path.join(directory, "run"),
+    env.update(RATS_CREATE="shared", HOME=directory, XDG_RUNTIME_DIR=os.path.join(directory, "run"),
                XDG_STATE_HOME=os.path.join(directory, "state-home"),
                XDG_CONFIG_HOME=os.path.join(directory, "config-home"))
     env.update(more)

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "service/life.h"
 #include "service/request.h"
 #include "service/service.h"
 #include "util/alloc.h"
@@ -25,6 +26,7 @@ struct host *fake_host_new(struct loop *loop, const char *queue, const char *que
     assert_int_equal(
         config_set(host->config, "clients", "queue_per_uid", queue_per_uid, error, sizeof error),
         0);
+    host->life = life_new(host, &(struct life_options){.kind = LIFE_SHARED});
     assert_int_equal(ipc_new(host, &host->ipc, error, sizeof error), 0);
     return host;
 }
@@ -32,6 +34,7 @@ struct host *fake_host_new(struct loop *loop, const char *queue, const char *que
 void fake_host_free(struct host *host)
 {
     ipc_free(host->ipc);
+    life_free(host->life);
     metrics_free(host->metrics);
     config_free(host->config);
     free(host);
@@ -55,6 +58,22 @@ const struct config *host_config(const struct host *host)
 struct ipc *host_ipc(const struct host *host)
 {
     return host->ipc;
+}
+
+struct life *host_life(const struct host *host)
+{
+    return host->life;
+}
+
+void host_instance_changed(struct host *host)
+{
+    (void)host;
+}
+
+struct mesh *host_mesh(const struct host *host)
+{
+    (void)host;
+    return NULL;
 }
 
 static void on_cancel(void *arg)

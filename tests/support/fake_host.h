@@ -13,6 +13,7 @@ struct host {
     struct config *config;
     struct metrics *metrics;
     struct ipc *ipc;
+    struct life *life;                  /* of a shared instance; never opened */
     struct peer_id held[FAKE_HOST_MAX]; /* peers held now */
     size_t held_count;
     size_t messages;        /* MESSAGE frames taken */

@@ -23,6 +23,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(directory));
     assert_int_equal(setenv("XDG_RUNTIME_DIR", directory, 1), 0);
     (void)unsetenv("RATS_SOCKET");
+    assert_int_equal(setenv("RATS_CREATE", "shared", 1), 0);
     return 0;
 }
 

@@ -1,0 +1,393 @@
+#include "starter.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+#define LOG_FD        2
+#define READY_FD      3
+#define HIGH_FD       10 /* our ends of pipes are above those the daemon gets */
+#define EXIT_IDLE     "60"
+#define DAEMON_OWNED  3 /* exit status of ratsd(8) */
+#define LINE_SIZE     1024
+#define MAX_ARGUMENTS 32
+#define MAX_SETTINGS  4
+#define SETTING_SIZE  (PATH_MAX + 32)
+
+/* Only its address counts: it lies in the library. */
+static const char anchor = 0;
+
+__attribute__((format(printf, 3, 4))) static int fail(char error[ERROR_TEXT_SIZE], int code,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, ERROR_TEXT_SIZE, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+/* The program ------------------------------------------------------------------------------- */
+
+static bool is_program(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+/* "<directory of this library>/<relative>". */
+static bool find_near_library(const char *relative, char path[PATH_MAX])
+{
+    Dl_info info;
+    char resolved[PATH_MAX];
+    if (dladdr(&anchor, &info) == 0 || realpath(info.dli_fname, resolved) == NULL) {
+        return false;
+    }
+    char *slash = strrchr(resolved, '/');
+    if (slash == NULL) {
+        return false;
+    }
+    *slash = '\0';
+    const int size = snprintf(path, PATH_MAX, "%s/%s", resolved, relative);
+    return size > 0 && size < PATH_MAX && is_program(path);
+}
+
+static bool find_in_path(const char *name, char path[PATH_MAX])
+{
+    const char *list = getenv("PATH");
+    while (list != NULL && *list != '\0') {
+        const size_t length = strcspn(list, ":");
+        const int size = snprintf(path, PATH_MAX, "%.*s/%s", (int)length, list, name);
+        if (list[0] == '/' && size > 0 && size < PATH_MAX && is_program(path)) {
+            return true;
+        }
+        list += length + (list[length] == ':');
+    }
+    return false;
+}
+
+/* RATSD; what is installed or built with this library; PATH. A program with more rights than its
+ * caller does not let the caller choose. */
+static bool find_program(char path[PATH_MAX])
+{
+    static const char *const near_library[] = {"../bin/ratsd", "../../bin/ratsd",
+                                               "../daemon/ratsd"};
+    const char *given = secure_getenv("RATSD");
+    if (given != NULL && given[0] != '\0') {
+        if (strchr(given, '/') == NULL) {
+            return find_in_path(given, path);
+        }
+        return realpath(given, path) != NULL && is_program(path);
+    }
+    if (getauxval(AT_SECURE) == 0) {
+        for (size_t i = 0; i < sizeof near_library / sizeof near_library[0]; i++) {
+            if (find_near_library(near_library[i], path)) {
+                return true;
+            }
+        }
+    }
+    if (is_program(RATSD_INSTALLED)) {
+        snprintf(path, PATH_MAX, "%s", RATSD_INSTALLED);
+        return true;
+    }
+    return getauxval(AT_SECURE) == 0 && find_in_path("ratsd", path);
+}
+
+/* Arguments and environment ----------------------------------------------------------------- */
+
+struct command {
+    char program[PATH_MAX];
+    char settings[MAX_SETTINGS][SETTING_SIZE];
+    size_t setting_count;
+    const char *words[MAX_ARGUMENTS];
+    size_t count;
+};
+
+static void add(struct command *command, const char *first, const char *second)
+{
+    command->words[command->count++] = first;
+    if (second != NULL) {
+        command->words[command->count++] = second;
+    }
+}
+
+__attribute__((format(printf, 2, 3))) static void set(struct command *command, const char *format,
+                                                      ...)
+{
+    char *text = command->settings[command->setting_count++];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, SETTING_SIZE, format, arguments);
+    va_end(arguments);
+    add(command, "--set", text);
+}
+
+static void build_command(const struct starter_options *options, struct command *command)
+{
+    add(command, command->program, "--background");
+    add(command, "--ready-fd", "3");
+    add(command, "--instance", options->name);
+    add(command, "--runtime-dir", options->runtime);
+    add(command, "--socket", options->socket);
+    if (options->state_dir != NULL) {
+        add(command, "--state-dir", options->state_dir);
+    }
+    if (options->is_private) {
+        add(command, "--private", NULL);
+        set(command, "network.port=%d", options->port);
+    } else {
+        add(command, "--exit-idle", EXIT_IDLE);
+    }
+    if (options->bind_address != NULL) {
+        set(command, "network.listen=%s", options->bind_address);
+    }
+    if (options->protocol != NULL) {
+        set(command, "network.protocol=%s", options->protocol);
+    }
+    if (options->security >= 0) {
+        set(command, "network.security=%s", options->security == 0 ? "plaintext" : "noise");
+    }
+    command->words[command->count] = NULL;
+}
+
+/* What a service manager says to this process is not meant for the daemon. */
+static bool is_for_us(const char *entry)
+{
+    static const char *const prefixes[] = {
+        "NOTIFY_SOCKET=",     "LISTEN_",          "WATCHDOG_",
+        "RUNTIME_DIRECTORY=", "STATE_DIRECTORY=", "CONFIGURATION_DIRECTORY=",
+        "JOURNAL_STREAM="};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Entries are borrowed from environ. NULL when out of memory. */
+static char **copy_environment(void)
+{
+    size_t count = 0;
+    while (environ[count] != NULL) {
+        count++;
+    }
+    char **copy = calloc(count + 1, sizeof *copy);
+    size_t kept = 0;
+    for (size_t i = 0; copy != NULL && i < count; i++) {
+        if (!is_for_us(environ[i])) {
+            copy[kept++] = environ[i];
+        }
+    }
+    return copy;
+}
+
+/* Running ----------------------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+/* Both ends where the daemon's own descriptors are not. 0 or a negative errno. */
+static int make_pipe(int ends[2])
+{
+    int low[2];
+    if (pipe2(low, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    int rc = 0;
+    for (int i = 0; i < 2; i++) {
+        ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, HIGH_FD);
+        rc = ends[i] < 0 ? -errno : rc;
+        (void)close(low[i]);
+    }
+    if (rc < 0) {
+        close_fd(&ends[0]);
+        close_fd(&ends[1]);
+    }
+    return rc;
+}
+
+/* 0 or an errno. log_fd -1: the log goes into a file beside the socket. */
+static int add_files(posix_spawn_file_actions_t *files, const struct starter_options *options,
+                     int log_fd, int ready_fd)
+{
+    char log_path[PATH_MAX];
+    snprintf(log_path, sizeof log_path, "%s/%s.log", options->runtime, options->name);
+    int rc = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
+    if (rc == 0) {
+        rc = posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0);
+    }
+    if (rc == 0) {
+        rc = log_fd >= 0 ? posix_spawn_file_actions_adddup2(files, log_fd, LOG_FD)
+                         : posix_spawn_file_actions_addopen(
+                               files, LOG_FD, log_path,
+                               O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
+    }
+    if (rc == 0) {
+        rc = posix_spawn_file_actions_adddup2(files, ready_fd, READY_FD);
+    }
+    if (rc == 0) {
+        rc = posix_spawn_file_actions_addclosefrom_np(files, READY_FD + 1);
+    }
+    return rc == 0 ? posix_spawn_file_actions_addchdir_np(files, "/") : rc;
+}
+
+/* 0 or an errno. */
+static int add_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    int rc = posix_spawnattr_setsigmask(attributes, &signals);
+    if (rc == 0) {
+        (void)sigfillset(&signals);
+        rc = posix_spawnattr_setsigdefault(attributes, &signals);
+    }
+    return rc == 0 ? posix_spawnattr_setflags(attributes,
+                                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
+                   : rc;
+}
+
+static int run(const struct starter_options *options, struct command *command, int log_fd,
+               int ready_fd, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    char **environment = copy_environment();
+    if (environment == NULL) {
+        return ENOMEM;
+    }
+    int rc = posix_spawn_file_actions_init(&files);
+    if (rc == 0) {
+        rc = posix_spawnattr_init(&attributes);
+        if (rc == 0) {
+            union {
+                const char **in;
+                char **out;
+                char *const *words;
+            } cast = {.in = command->words}; /* execve() does not change what they point to */
+            rc = add_files(&files, options, log_fd, ready_fd);
+            rc = rc == 0 ? add_attributes(&attributes) : rc;
+            rc = rc == 0 ? posix_spawn(ret_pid, command->program, &files, &attributes, cast.words,
+                                       environment)
+                         : rc;
+            (void)posix_spawnattr_destroy(&attributes);
+        }
+        (void)posix_spawn_file_actions_destroy(&files);
+    }
+    free(environment);
+    return rc;
+}
+
+/* The one line of --ready-fd. 0; -ETIMEDOUT; -ECONNRESET when it ended without one. */
+static int read_line(int fd, int64_t deadline_ms, char line[LINE_SIZE])
+{
+    size_t size = 0;
+    while (size == 0 || line[size - 1] != '\n') {
+        struct pollfd item = {.fd = fd, .events = POLLIN};
+        const int ready = poll(&item, 1, clock_left_ms(deadline_ms));
+        if (ready == 0) {
+            return -ETIMEDOUT;
+        }
+        const ssize_t got = ready < 0 ? -1 : read(fd, line + size, LINE_SIZE - 1 - size);
+        if (got == 0) {
+            return -ECONNRESET;
+        }
+        size += got < 0 ? 0 : (size_t)got;
+        if (size == LINE_SIZE - 1) {
+            break;
+        }
+    }
+    line[size - (line[size - 1] == '\n')] = '\0';
+    return 0;
+}
+
+static int wait_ready(const struct starter_options *options, const char *program, int fd,
+                      char error[ERROR_TEXT_SIZE])
+{
+    char line[LINE_SIZE];
+    const int rc = read_line(fd, options->deadline_ms, line);
+    if (rc == -ETIMEDOUT) {
+        return fail(error, RATS_ERROR_TIMEOUT, "%s was started but did not get ready", program);
+    }
+    if (rc == 0 && strncmp(line, "ready ", 6) == 0) {
+        return RATS_SUCCESS;
+    }
+    int status = 0;
+    int at = 0;
+    if (rc == 0 && sscanf(line, "failed %d %n", &status, &at) == 1 && at > 0) {
+        return fail(error, status == DAEMON_OWNED ? RATS_ERROR_BUSY : RATS_ERROR_OPERATION_FAILED,
+                    "%s did not start: %s", program, line + at);
+    }
+    return fail(error, RATS_ERROR_OPERATION_FAILED,
+                "%s ended before it was ready; is it a ratsd of this version?", program);
+}
+
+/* The process that was started has only made another one; SIGCHLD may be ignored here. */
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+}
+
+int starter_run(const struct starter_options *options, int *ret_log_fd, char error[ERROR_TEXT_SIZE])
+{
+    struct command *command = calloc(1, sizeof *command);
+    int ready[2] = {-1, -1};
+    int log[2] = {-1, -1};
+    pid_t pid = -1;
+    if (command == NULL) {
+        return fail(error, RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+    int code = RATS_SUCCESS;
+    if (!find_program(command->program)) {
+        code = fail(error, RATS_ERROR_NO_DAEMON,
+                    "no ratsd program is installed with this library or in PATH; install it, or "
+                    "name it in the environment variable RATSD");
+        goto out;
+    }
+    build_command(options, command);
+    int rc = make_pipe(ready);
+    if (rc == 0 && options->is_private) {
+        rc = make_pipe(log);
+        for (int i = 0; i < 2 && rc == 0; i++) { /* nobody ever waits for a log */
+            rc = fcntl(log[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+        }
+    }
+    rc = rc == 0 ? -run(options, command, log[1], ready[1], &pid) : rc;
+    if (rc < 0) {
+        code = fail(error, RATS_ERROR_OPERATION_FAILED, "cannot start %s: %s", command->program,
+                    strerror(-rc));
+        goto out;
+    }
+    close_fd(&ready[1]);
+    code = wait_ready(options, command->program, ready[0], error);
+    reap(pid);
+    if (code == RATS_SUCCESS) {
+        *ret_log_fd = log[0];
+        log[0] = -1;
+    }
+out:
+    close_fd(&ready[0]);
+    close_fd(&ready[1]);
+    close_fd(&log[0]);
+    close_fd(&log[1]);
+    free(command);
+    return code;
+}
