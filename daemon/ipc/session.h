@@ -96,7 +96,7 @@ struct session {
     char name[SESSION_NAME_SIZE];
     char agent[SESSION_NAME_SIZE];
     bool announced; /* others were told that it attached */
-    bool attached; /* has said hello; counted by the instance's life */
+    bool attached;  /* has said hello; counted by the instance's life */
     bool started;
     uint32_t watched; /* bit per enum event_id */
     size_t peers_demand;

@@ -79,7 +79,7 @@ static void a_start_that_meets_a_stop_comes_after_it(void **state)
     struct fake_frame begun = fake_receive(&daemon_); /* the whole of it: the sender is done */
     fake_frame_free(&begun);
     assert_int_equal(fake_join(sender), RATS_SUCCESS);
-    sender = fake_run(send_large, NULL); /* nobody reads this one: the socket is full */
+    sender = fake_run(send_large, NULL);           /* nobody reads this one: the socket is full */
     assert_false(fake_is_silent(&daemon_, 20000)); /* it has begun, before the stop */
     struct fake_task *stop = fake_run(stop_session, NULL);
     while (rats_send_string(client, FAKE_EVE, "started?") == RATS_ERROR_PEER_NOT_FOUND) {
