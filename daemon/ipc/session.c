@@ -254,15 +254,28 @@ static int take_frame(struct session *session, const struct frame *frame)
     }
 }
 
-static bool is_answered(const struct frame *frame)
+/* What one session has had of a turn. Messages are cheap, and bounded by the size of a read. */
+struct allowance {
+    unsigned calls;
+    int64_t begun_us;
+};
+
+static bool is_used_up(struct allowance *used, const struct loop *loop, const struct frame *frame)
 {
-    return frame->kind == FRAME_CALL || frame->id != 0;
+    if (frame->kind != FRAME_CALL && frame->id == 0) {
+        return false;
+    }
+    int64_t now_us = loop_clock_us(loop);
+    if (used->calls++ == 0) {
+        used->begun_us = now_us;
+    }
+    return used->calls > SESSION_TURN_CALLS || now_us - used->begun_us >= SESSION_TURN_US;
 }
 
 static void take_frames(struct session *session)
 {
     struct intake *intake = &session->intake;
-    unsigned calls = 0;
+    struct allowance used = {0};
     session->pending = false;
     while (may_take(session) &&
            (session->state == SESSION_READY || session->state == SESSION_GREETING)) {
@@ -286,7 +299,7 @@ static void take_frames(struct session *session)
             }
             return;
         }
-        if (is_answered(&frame) && calls++ == SESSION_TURN_CALLS) {
+        if (is_used_up(&used, session->ipc->loop, &frame)) {
             session->pending = true;
             session_schedule_resume(session);
             return;
@@ -395,6 +408,8 @@ static void on_resume(void *arg)
         return;
     }
     take_frames(session);
+    (void)intake_settle(
+        &session->intake); /* nothing is in the scratch: it only gives memory back */
     session_update_reading(session);
     end_if_drained(session);
 }

@@ -19,8 +19,9 @@
 #define SESSION_HELLO_BYTES  4096u
 #define SESSION_MAX_GREETING 64u
 #define SESSION_MAX_CALLS    128u
-#define SESSION_TURN_CALLS   64u                   /* calls answered before others get their turn */
-#define SESSION_MAX_CONTROL  ((size_t)1024 * 1024) /* unread control bytes; more closes it */
+#define SESSION_TURN_CALLS   64u  /* calls answered before others get their turn, */
+#define SESSION_TURN_US      1000 /* and for how long */
+#define SESSION_MAX_CONTROL  ((size_t)1024 * 1024)     /* unread control bytes; more closes it */
 #define SESSION_ANSWER_MARK  (SESSION_MAX_CONTROL / 2) /* beyond which no more calls are taken */
 #define SESSION_READ_BUDGET  INTAKE_SCRATCH_SIZE
 #define SESSION_STALL_MS     2000

@@ -156,6 +156,7 @@ static void messages_wait_for_a_congested_peer_and_none_is_lost(void **state)
     story->host->congested = false;
     host_peer_drained(story->host, &story->host->awaited);
     virtual_world_settle(story->world);
+    assert_int_equal(intake_held(&story->session->intake), 0);
     (void)virtual_io_ready(&story->session->io, IO_READ);
     assert_int_equal(story->host->messages, 3);
     assert_int_equal(story->host->message_bytes, 300);
