@@ -175,11 +175,12 @@ static const char *text_of(const json_t *object, const char *key)
     return text == NULL ? "" : text;
 }
 
-/* A new reference to the member, or to an empty array. */
+/* A copy of the member, or an empty array. The copy is read without the lock: the mirror's own may
+ * be replaced and freed meanwhile, and jansson's counts order nothing between threads. */
 static json_t *array_of(const json_t *object, const char *key)
 {
-    json_t *array = json_object_get(object, key);
-    return json_is_array(array) ? json_incref(array) : json_array();
+    const json_t *array = json_object_get(object, key);
+    return json_is_array(array) ? json_deep_copy(array) : json_array();
 }
 
 /* (locked) Document 4.2. */

@@ -1,0 +1,147 @@
+#include "node.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "librats.h"
+
+#define MOST_NODES  4
+#define START_TRIES 2000 /* of 10 ms */
+
+static const struct node *nodes[MOST_NODES]; /* for fail() */
+
+static void replace(const struct node *old, const struct node *new)
+{
+    for (size_t i = 0; i < MOST_NODES; i++) {
+        if (nodes[i] == old) {
+            nodes[i] = new;
+            return;
+        }
+    }
+}
+
+void fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+    for (size_t i = 0; i < MOST_NODES; i++) {
+        if (nodes[i] != NULL && nodes[i]->pid > 0) {
+            (void)kill(nodes[i]->pid, SIGKILL);
+        }
+    }
+    _exit(1);
+}
+
+static void nap(void)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+}
+
+/* What the daemon said last goes to standard error. */
+static noreturn void fail_with_log(const struct node *node, int status)
+{
+    char text[16 * 1024];
+    FILE *log = fopen(node->log, "re");
+    if (log != NULL) {
+        (void)fseek(log, -(long)sizeof text, SEEK_END);
+        const size_t size = fread(text, 1, sizeof text, log);
+        (void)fwrite(text, 1, size, stderr);
+        (void)fclose(log);
+    }
+    fail("%s ended with status %d", node->program, status);
+}
+
+static void run_daemon(const struct node *node)
+{
+    (void)setenv("HOME", node->directory, 1);
+    const int log = open(node->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    (void)dup2(log, STDOUT_FILENO);
+    (void)dup2(log, STDERR_FILENO);
+    (void)execl(node->program, node->program, "--socket", node->socket, "--state-dir", node->state,
+                "--listen", "127.0.0.1:0", (char *)NULL);
+    _exit(127);
+}
+
+void node_start(struct node *node)
+{
+    node->pid = fork();
+    if (node->pid < 0) {
+        fail("no process is left");
+    }
+    if (node->pid == 0) {
+        run_daemon(node);
+    }
+    for (int i = 0; i < START_TRIES; i++) {
+        rats_client_t client = rats_create_at(node->socket);
+        rats_destroy(client);
+        if (client != NULL) {
+            return;
+        }
+        int status;
+        if (waitpid(node->pid, &status, WNOHANG) == node->pid) {
+            fail_with_log(node, status);
+        }
+        nap();
+    }
+    fail("%s does not answer: %s", node->program, rats_last_error_message(NULL));
+}
+
+void node_open(struct node *node, const char *program)
+{
+    *node = (struct node){.program = program, .directory = "/tmp/rats-stress-XXXXXX"};
+    if (mkdtemp(node->directory) == NULL) {
+        fail("no directory can be made in /tmp");
+    }
+    replace(NULL, node);
+    (void)snprintf(node->socket, sizeof node->socket, "%s/sock", node->directory);
+    (void)snprintf(node->state, sizeof node->state, "%s/state", node->directory);
+    (void)snprintf(node->log, sizeof node->log, "%s/log", node->directory);
+    node_start(node);
+}
+
+void node_kill(struct node *node)
+{
+    (void)kill(node->pid, SIGKILL);
+    (void)waitpid(node->pid, NULL, 0);
+}
+
+static void remove_directory(const char *path)
+{
+    char entry_path[512];
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            (void)snprintf(entry_path, sizeof entry_path, "%s/%s", path, entry->d_name);
+            (void)unlink(entry_path);
+        }
+    }
+    if (directory != NULL) {
+        (void)closedir(directory);
+    }
+    (void)rmdir(path);
+}
+
+void node_close(struct node *node)
+{
+    int status = -1;
+    (void)kill(node->pid, SIGTERM);
+    (void)waitpid(node->pid, &status, 0);
+    if (status != 0) {
+        fail_with_log(node, status);
+    }
+    replace(node, NULL);
+    remove_directory(node->state);
+    remove_directory(node->directory);
+}
