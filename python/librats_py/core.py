@@ -3,7 +3,7 @@
 import weakref
 from ctypes import byref, c_void_p, sizeof
 from types import TracebackType
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type, Union
 
 from .callbacks import (
     ConnectionCallback,
@@ -42,6 +42,8 @@ from .session import interruptible
 __all__ = ["RatsClient"]
 
 _DEFAULT_CALL_SECONDS = 30.0
+_SECURITIES: Mapping[Optional[str], int] = {None: -1, "plaintext": 0, "noise": 1}
+_TRANSPORTS: Mapping[Optional[str], int] = {"tcp": 1, "udp": 2}
 
 
 class RatsClient(MessageMethods, ProcessMethods):
@@ -51,11 +53,22 @@ class RatsClient(MessageMethods, ProcessMethods):
     method may be called from any thread and inside callbacks.
 
     Args:
-        listen_port: 0 for the default instance, else the instance that listens on this port
+        listen_port: 0 for the default instance, else the instance that listens on this port; one
+            is started where there is none (the environment variable ``RATS_CREATE`` may forbid it)
         socket_path: control socket of the instance; then ``listen_port`` is only a wish
         name: shown to the administrator; the script's name by default
         slow: what the daemon does when this program does not keep up: ``"stall"`` (slow the
             senders down, then drop and count), ``"drop"`` or ``"close"``
+        private: ``True`` starts an instance of this client's own, which ends with it; ``False``
+            starts nothing; ``None`` does as ``RATS_CREATE`` says
+        data_dir: directory of a private instance's identity; made if it is missing
+        protocol: ``"name/version"`` that peers of a private instance must share
+        security: of a private instance, ``"noise"`` or ``"plaintext"``
+        bind: address a private instance listens on; all by default
+        transports: of a private instance: ``"tcp"``, ``"udp"``; all by default
+
+    Where none of them exists and one is started, an instance that any of the last five describes is
+    a private one; what exists is taken as it is.
 
     Raises:
         LibratsNotFoundError: the C library is not installed
@@ -71,7 +84,13 @@ class RatsClient(MessageMethods, ProcessMethods):
         *,
         socket_path: Optional[str] = None,
         name: Optional[str] = None,
-        slow: Optional[str] = None
+        slow: Optional[str] = None,
+        private: Optional[bool] = None,
+        data_dir: Optional[str] = None,
+        protocol: Optional[str] = None,
+        security: Optional[str] = None,
+        bind: Optional[str] = None,
+        transports: Iterable[str] = ()
     ) -> None:
         library = get_librats()
         if slow not in (None, "stall", "drop", "close"):
@@ -81,7 +100,13 @@ class RatsClient(MessageMethods, ProcessMethods):
         options.listen_port = int32(listen_port, "listen_port")
         options.socket_path = encode_optional(socket_path, "socket_path")
         options.name = encode_optional(program_name() if name is None else name, "name")
-        options.security = -1
+        options.instance = 0 if private is None else 2 if private else 1
+        options.data_dir = encode_optional(data_dir, "data_dir")
+        options.protocol = encode_optional(protocol, "protocol")
+        options.security = _choice(security, _SECURITIES, "security")
+        options.bind_address = encode_optional(bind, "bind")
+        for transport in transports:
+            options.transports |= _choice(transport, _TRANSPORTS, "transports")
         options.dispatch = DISPATCH_BATCHES
         options.slow = encode_optional(slow, "slow")
         handle = interruptible(_create, library, options, discard=library.lib.rats_destroy)
@@ -420,6 +445,13 @@ class RatsClient(MessageMethods, ProcessMethods):
         """``callback(kind, exception)`` for what other callbacks raise; it is logged as well."""
         self._check_open()
         self._dispatcher.set_error(checked(callback))
+
+
+def _choice(word: Optional[str], choices: Mapping[Optional[str], int], what: str) -> int:
+    if word not in choices:
+        names = " or ".join(repr(name) for name in choices if name)
+        raise RatsInvalidParameterError("{} must be {}".format(what, names))
+    return choices[word]
 
 
 def _create(library: LibratsCtypes, options: RatsOptions) -> int:

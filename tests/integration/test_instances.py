@@ -307,6 +307,36 @@ def test_the_log_of_a_private_instance_comes_through_the_library(place):
     assert "ratsd: mesh: listening on port" in said or "listening on port" in said
 
 
+def test_python_describes_a_private_instance(place):
+    place.run("""
+        data = %r
+        with RatsClient(private=True, data_dir=data, protocol="game/7", security="plaintext",
+                        bind="127.0.0.1", transports=["tcp"]) as a:
+            a.start()
+            info = a.get_instance_info()
+            assert info["protocol"] == "game/7" and info["security"] == "plaintext", info
+            assert info["data_directory"] == data and not info["shared"], info
+            first = a.get_our_peer_id()
+        with RatsClient(private=True, data_dir=data) as a:
+            assert a.get_our_peer_id() == first
+        with RatsClient(protocol="game/7") as a:      # nobody there: a private one
+            assert a.get_instance_info()["protocol"] == "game/7"
+            assert not a.get_instance_info()["shared"]
+        for wrong in ({"security": "none"}, {"transports": ["pigeon"]}):
+            try:
+                RatsClient(private=True, **wrong)
+                sys.exit("was taken")
+            except RatsInvalidParameterError:
+                pass
+        try:
+            RatsClient(private=False)
+            sys.exit("was started")
+        except RatsDaemonError:
+            pass
+        """ % os.path.join(place.directory, "data"))
+    place.gone()
+
+
 # --- the default instance ---
 
 def test_the_default_instance_is_started_once_by_twenty(place):
