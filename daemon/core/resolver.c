@@ -9,7 +9,7 @@
 #include "core/sockaddr.h"
 #include "util/alloc.h"
 
-#define MAX_LOOKUPS    64
+#define MAX_LOOKUPS    64  /* of names, which hold a worker; literals are not counted */
 #define HOST_TEXT_SIZE 256 /* RFC 1035 allows 253 characters */
 
 /* What goes to the worker and comes back; the lookup itself never leaves the loop's thread. */
@@ -51,7 +51,7 @@ int resolver_new(struct loop *loop, struct worker *worker, struct resolver **ret
 static void lookup_free(struct lookup *lookup)
 {
     list_remove(&lookup->node);
-    lookup->resolver->count--;
+    lookup->resolver->count -= lookup->job != NULL;
     deferred_cancel(&lookup->answer);
     free(lookup->literal);
     free(lookup);
@@ -154,9 +154,6 @@ struct lookup *resolver_find(struct resolver *resolver, const char *host, uint16
                                               size_t count, const char *error),
                              void *arg)
 {
-    if (resolver->count >= MAX_LOOKUPS) {
-        return NULL;
-    }
     struct query *query = xalloc(sizeof *query);
     struct lookup *lookup = xalloc(sizeof *lookup);
     *lookup = (struct lookup){.resolver = resolver, .on_found = on_found, .arg = arg};
@@ -167,8 +164,10 @@ struct lookup *resolver_find(struct resolver *resolver, const char *host, uint16
         lookup->literal = query;
         deferred_schedule(&lookup->answer);
     } else {
-        lookup->job =
-            worker_submit(resolver->worker, "resolve", run_query, on_answer, lookup, query, free);
+        if (resolver->count < MAX_LOOKUPS) {
+            lookup->job = worker_submit(resolver->worker, "resolve", run_query, on_answer, lookup,
+                                        query, free);
+        }
         if (lookup->job == NULL) {
             free(query);
             free(lookup);
@@ -176,7 +175,7 @@ struct lookup *resolver_find(struct resolver *resolver, const char *host, uint16
         }
     }
     list_append(&resolver->lookups, &lookup->node);
-    resolver->count++;
+    resolver->count += lookup->job != NULL;
     return lookup;
 }
 
