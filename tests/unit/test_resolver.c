@@ -39,7 +39,7 @@ static int setup(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     assert_int_equal(loop_new(&fixture->loop), 0);
-    assert_int_equal(worker_new(fixture->loop, 2, MAX_LOOKUPS, &fixture->worker), 0);
+    assert_int_equal(worker_new(fixture->loop, 2, MAX_LOOKUPS * 2, &fixture->worker), 0);
     assert_int_equal(resolver_new(fixture->loop, fixture->worker, &fixture->resolver), 0);
     timer_init(&fixture->guard, fixture->loop, on_guard, fixture);
     timer_init(&fixture->quit, fixture->loop, on_quit, fixture);
