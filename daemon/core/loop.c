@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "core/log.h"
 #include "core/turn.h"
 #include "util/alloc.h"
 #include "util/intake.h"
@@ -34,6 +36,26 @@ struct loop {
     bool is_awake; /* now_ms is of this turn */
     bool quit;
 };
+
+static void on_library_failure(int code)
+{
+    (void)code;
+    log_error("loop", "the event loop cannot go on");
+    _exit(1);
+}
+
+/* That a descriptor is not watched libevent tells by its log alone: with a change list epoll_ctl()
+ * runs long after event_add(). Better a new start than a peer or a client that is never heard. */
+static void on_library_log(int severity, const char *text)
+{
+    static const char not_watched[] = "Epoll ";
+    if (severity >= EVENT_LOG_WARN) {
+        log_write(severity == EVENT_LOG_ERR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "loop", "%s", text);
+    }
+    if (severity == EVENT_LOG_WARN && strncmp(text, not_watched, strlen(not_watched)) == 0) {
+        on_library_failure(EXIT_FAILURE);
+    }
+}
 
 static int64_t clock_us(clockid_t clock)
 {
@@ -108,6 +130,8 @@ int loop_new(struct loop **ret_loop)
 {
     struct loop *loop = xalloc(sizeof *loop);
     event_set_mem_functions(xmalloc, xrealloc, free);
+    event_set_log_callback(on_library_log);
+    event_set_fatal_callback(on_library_failure);
     loop->wake.fd = -1;
     loop->wake_ms = INT64_MAX;
     turn_init(&loop->turn);

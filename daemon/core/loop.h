@@ -21,7 +21,9 @@ struct intake_scratch;
 
 int loop_new(struct loop **ret_loop); /* 0, -ENOMEM, -EMFILE ... */
 void loop_free(struct loop *loop);
-/* Runs until loop_quit(). 0, or a negative errno when waiting itself fails. */
+/* Runs until loop_quit(). 0, or a negative errno when waiting itself fails. A descriptor that the
+ * kernel refuses to watch (out of memory, or no file for epoll) ends the process with status 1, as
+ * xalloc() does: something would never be heard of again. */
 int loop_run(struct loop *loop);
 void loop_quit(struct loop *loop);
 

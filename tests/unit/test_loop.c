@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -369,6 +370,35 @@ static void quitting_before_running_returns_at_once(void **state)
     assert_int_equal(loop_run(fixture->loop), 0);
 }
 
+static void on_never(void *arg, unsigned ready)
+{
+    (void)arg;
+    (void)ready;
+    _exit(2);
+}
+
+static void a_descriptor_that_cannot_be_watched_ends_the_process(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct loop *loop = NULL;
+        struct io io;
+        int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* epoll takes no plain files */
+        if (fd >= 0 && loop_new(&loop) == 0) {
+            io_init(&io, loop, fd, on_never, fixture);
+            (void)io_want(&io, IO_READ);
+            (void)loop_run(loop);
+        }
+        _exit(3);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+}
+
 static void clocks_go_forward(void **state)
 {
     struct fixture *fixture = *state;
@@ -394,6 +424,7 @@ int main(void)
         CASE(what_is_cancelled_does_not_run),
         CASE(late_frees_come_after_the_deferred_calls),
         CASE(signals_arrive_in_the_loop),
+        CASE(a_descriptor_that_cannot_be_watched_ends_the_process),
         CASE(quitting_before_running_returns_at_once),
         CASE(clocks_go_forward),
     };
