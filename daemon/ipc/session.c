@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -123,9 +124,15 @@ void session_schedule_resume(struct session *session)
 
 /* Writing ----------------------------------------------------------------------------------- */
 
-static void on_output_dead(struct session *session)
+static void on_output_dead(struct session *session, int error)
 {
-    /* The client has closed its reading end or died. What it had sent before is still taken. */
+    if (error != EPIPE && error != ECONNRESET) {
+        session_end(session, strerror(error));
+        return;
+    }
+    /* The client has closed its reading end or died. What it had sent before is still taken. If it
+     * reads all the same, it sees the end. */
+    (void)shutdown(session->fd, SHUT_WR);
     session->output_dead = true;
     backlog_consume(&session->out, backlog_size(&session->out));
     session_recharge(session);
@@ -157,7 +164,7 @@ static void on_flush(void *arg)
     ssize_t written =
         net_write(session->fd, &(struct iovec){.iov_base = cast.out, .iov_len = view.size}, 1);
     if (written < 0 && written != -EAGAIN) {
-        on_output_dead(session);
+        on_output_dead(session, (int)-written);
         return;
     }
     if (written > 0) {
