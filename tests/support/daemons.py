@@ -89,6 +89,7 @@ class Daemon:
         self.state = os.path.join(self.directory, "state-" + name)
         self.log_path = os.path.join(self.directory, name + ".log")
         self.options = list(options)
+        self.variables = {}  # of its environment, besides ours
         self.listen = listen
         self.config_path = os.path.join(self.directory, name + ".conf")
         if config is not None:
@@ -114,7 +115,7 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(self.directory), **options)
+                env=environment(self.directory, **self.variables), **options)
         return self
 
     def start(self, **options):
