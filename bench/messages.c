@@ -4,7 +4,9 @@
  *     messages source SOCKET PEER SIZE COUNT  sends them
  *     messages echo   SOCKET                  sends every message back, until killed
  *     messages ping   SOCKET PEER SIZE COUNT  round trips one after another, prints percentiles
- *     messages calls  SOCKET COUNT            calls one after another, prints rate */
+ *     messages calls  SOCKET COUNT            calls one after another, prints rate
+ *     messages links  SOCKET PEER PORT COUNT  connects to and parts from the peer on loopback, one
+ *                                             link after another, prints rate */
 #include <librats.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 #include <unistd.h>
 
 #define CHANNEL "bench"
-#define USAGE   "usage: messages sink|source|echo|ping|calls SOCKET ...\n"
+#define USAGE   "usage: messages sink|source|echo|ping|calls|links SOCKET ...\n"
 
 struct counter {
     rats_client_t client;
@@ -162,6 +164,20 @@ static int run_calls(rats_client_t client, unsigned long count)
     return 0;
 }
 
+/* Whole links: TCP, Noise in both daemons, events to the programs, and the end. */
+static int run_links(rats_client_t client, const char *peer, int port, unsigned long count)
+{
+    double start = now();
+    for (unsigned long i = 0; i < count; i++) {
+        if (rats_connect(client, "127.0.0.1", port) != 1 ||
+            rats_disconnect_peer_by_id(client, peer) != RATS_SUCCESS) {
+            return fail(client, "connect");
+        }
+    }
+    (void)printf("{\"links\": %lu, \"seconds\": %.6f}\n", count, now() - start);
+    return 0;
+}
+
 static int run(rats_client_t client, int argc, char **argv)
 {
     const char *role = argv[1];
@@ -177,6 +193,9 @@ static int run(rats_client_t client, int argc, char **argv)
     if (argc == 6) {
         size_t size = strtoul(argv[4], NULL, 10);
         unsigned long count = strtoul(argv[5], NULL, 10);
+        if (strcmp(role, "links") == 0) {
+            return run_links(client, argv[3], (int)size, count);
+        }
         return strcmp(role, "ping") == 0 ? run_ping(client, argv[3], size, count)
                                          : run_source(client, argv[3], size, count);
     }
