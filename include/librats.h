@@ -841,25 +841,29 @@ RATS_API rats_error_t rats_call(rats_client_t client, const char *method, const 
  */
 
 /**
- * Name the protocol that peers must share. It is a setting of the instance: asking for what it has
- * is fine, asking for another fails and changes nothing.
+ * Name the protocol that peers must share. Where the instance has another, this handle moves to a
+ * private instance that has it: the one it had alone is replaced, on the same port; a shared one is
+ * left, and the new one has any port and another peer id. All that was registered stays.
  *
  * @param client  handle; borrowed
  * @param name    not empty; copied. "rats" stands for what the network calls "librats"
- * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if the instance has another;
- *         RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING if the handle never was attached
- * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED, with nothing changed, if the instance has
+ *         another and the session is started, or no instance may be started (the socket was named,
+ *         RATS_CREATE=shared) or none gets up; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING
+ *         if the daemon is gone
+ * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC: hello.
+ * Since 1.0.
  */
 RATS_API rats_error_t rats_set_protocol_name(rats_client_t client, const char *name);
 
 /**
- * Name the protocol version that peers must share. It is a setting of the instance: asking for what
- * it has is fine, asking for another fails and changes nothing.
+ * Set the protocol version that peers must share, as rats_set_protocol_name() does the name.
  *
  * @param client   handle; borrowed
  * @param version  without '/'; copied
  * @return as rats_set_protocol_name()
- * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC: hello.
+ * Since 1.0.
  */
 RATS_API rats_error_t rats_set_protocol_version(rats_client_t client, const char *version);
 
@@ -880,6 +884,51 @@ RATS_API char *rats_get_protocol_name(rats_client_t client);
  * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
  */
 RATS_API char *rats_get_protocol_version(rats_client_t client);
+
+/* ------------------------------------------------------------------ security and data ----------
+ */
+
+/**
+ * Switch encryption on or off, as rats_set_protocol_name() sets the protocol.
+ *
+ * @param client   handle; borrowed
+ * @param enabled  0: plaintext, which neither encrypts nor proves who peers are; else Noise
+ * @return as rats_set_protocol_name(); RATS_ERROR_INVALID_HANDLE
+ * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC: hello.
+ * Since 1.0.
+ */
+RATS_API rats_error_t rats_set_encryption_enabled(rats_client_t client, int enabled);
+
+/**
+ * Whether the instance encrypts its links.
+ *
+ * @param client  handle; borrowed
+ * @return 1 or 0; 1 for a handle that never was attached
+ * No round trip. Thread-safe; may be called from a callback. IPC: hello. Since 1.0.
+ */
+RATS_API int rats_is_encryption_enabled(rats_client_t client);
+
+/**
+ * Keep the identity and all other state elsewhere, as rats_set_protocol_name() sets the protocol.
+ *
+ * @param client     handle; borrowed
+ * @param directory  made with its parents if it is missing; relative to the working directory of
+ *                   the caller; copied. The identity in it is loaded, or made
+ * @return as rats_set_protocol_name(); RATS_ERROR_OPERATION_FAILED also if another instance uses
+ * the directory or it cannot be written Blocks 12 s at most where it moves. Thread-safe; may be
+ * called from a callback. IPC: instance.get. Since 1.0.
+ */
+RATS_API rats_error_t rats_set_data_directory(rats_client_t client, const char *directory);
+
+/**
+ * Where the instance keeps its state.
+ *
+ * @param client  handle; borrowed
+ * @return absolute path, to be released with rats_string_free(); NULL without control permission
+ *         (RATS_ERROR_NOT_PERMITTED) or while the daemon is gone (RATS_ERROR_NOT_RUNNING)
+ * One round trip. Thread-safe; may be called from a callback. IPC: instance.get. Since 1.0.
+ */
+RATS_API char *rats_get_data_directory(rats_client_t client);
 
 /* ------------------------------------------------------------------ log of the library ---------
  */

@@ -85,6 +85,9 @@ static int check_startable(const struct client *client)
     if (client->started || client->starting) {
         return error_set(RATS_ERROR_OPERATION_FAILED, "the session is started already");
     }
+    if (client->moving) {
+        return error_set(RATS_ERROR_OPERATION_FAILED, "another thread is changing the instance");
+    }
     return RATS_SUCCESS;
 }
 

@@ -23,6 +23,7 @@
 #include "librats.h"
 #include "log.h"
 #include "mirror.h"
+#include "move.h"
 #include "outbox.h"
 #include "proto/events.h"
 #include "proto/methods.h"
@@ -70,8 +71,11 @@ struct client {
     int requested_port;  /* constant */
     char *name;          /* constant */
     char *slow;          /* constant */
-    char *socket_path;   /* constant; NULL: a handle that never is attached */
-    int wake_fd;         /* wakes the reader; constant */
+    char *socket_path;   /* changed by the reader only; NULL: a handle that never is attached */
+    struct origin origin;
+    struct move *move; /* what the reader is asked for; NULL */
+    bool moving;
+    int wake_fd; /* wakes the reader; constant */
 
     pthread_mutex_t lock;
     pthread_cond_t quiet; /* a callback has ended, or a waiter has left */

@@ -45,6 +45,7 @@ void client_free(struct client *client)
         (void)close(client->wake_fd);
     }
     daemon_log_close(&client->daemon_log);
+    origin_fini(&client->origin);
     free(client->watched);
     free(client->socket_path);
     free(client->name);
@@ -206,7 +207,8 @@ static int attach(struct client *client, const rats_options_t *options)
         code = instance_policy_from_environment(&wish.policy);
     }
     if (code == RATS_SUCCESS) {
-        code = instance_find(&wish, &found);
+        code =
+            origin_set(&client->origin, &wish) < 0 ? out_of_memory() : instance_find(&wish, &found);
     }
     return code == RATS_SUCCESS ? adopt(client, &found) : code;
 }

@@ -41,15 +41,19 @@ int rats_is_attached(rats_client_t handle)
 
 char *rats_get_socket_path(rats_client_t handle)
 {
-    const struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }
+    client_lock(client);
+    char *copy = NULL;
     if (client->socket_path == NULL) {
         (void)error_set(RATS_ERROR_NOT_RUNNING, "the handle is not attached");
-        return NULL;
+    } else {
+        copy = copy_text(client->socket_path);
     }
-    return copy_text(client->socket_path);
+    client_unlock(client);
+    return copy;
 }
 
 int rats_get_listen_port(rats_client_t handle)

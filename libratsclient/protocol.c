@@ -1,12 +1,14 @@
-/* The protocol string, as name and version (api.md D17). It is the instance's and does not change
- * from here: setters only agree with what is. */
+/* The protocol string, as name and version (api.md D17). It is the instance's; a handle
+ * that wants another moves to another instance. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
 
-#define WIRE_NAME "librats" /* is called "rats" here */
-#define OUR_NAME  "rats"
+#define WIRE_NAME     "librats" /* is called "rats" here */
+#define OUR_NAME      "rats"
+#define PROTOCOL_SIZE 256 /* of the mirror's */
 
 /* Splits at the last slash; without one the version is empty. */
 static struct bytes version_part(const char *protocol)
@@ -25,17 +27,34 @@ static struct bytes name_part(const char *protocol)
 
 typedef struct bytes (*part_fn)(const char *protocol);
 
-static rats_error_t agree(struct client *client, part_fn part, const char *wanted, const char *what)
+/* The string on the wire. */
+static bool join(struct bytes name, struct bytes version, char protocol[PROTOCOL_SIZE])
 {
+    const struct bytes wire =
+        bytes_equal(name, bytes_from_string(OUR_NAME)) ? bytes_from_string(WIRE_NAME) : name;
+    const int size =
+        snprintf(protocol, PROTOCOL_SIZE, "%.*s%s%.*s", (int)wire.size, (const char *)wire.data,
+                 version.size > 0 ? "/" : "", (int)version.size, (const char *)version.data);
+    return size > 0 && size < PROTOCOL_SIZE;
+}
+
+/* name or version NULL: as it is. */
+static rats_error_t want(struct client *client, const char *name, const char *version)
+{
+    char present[PROTOCOL_SIZE];
+    char wanted[PROTOCOL_SIZE];
     client_lock(client);
     int code = RATS_SUCCESS;
+    memcpy(present, client->mirror.protocol, sizeof present);
     if (!client->mirror.known) {
         code = error_set(RATS_ERROR_NOT_RUNNING, "the handle is not attached");
-    } else if (!bytes_equal(part(client->mirror.protocol), bytes_from_string(wanted))) {
-        code = error_set(RATS_ERROR_OPERATION_FAILED,
-                         "the protocol %s is a setting of the instance, which speaks '%s'; it is "
-                         "set in ratsd.conf(5)",
-                         what, client->mirror.protocol);
+    } else if (!join(name == NULL ? name_part(present) : bytes_from_string(name),
+                     version == NULL ? version_part(present) : bytes_from_string(version),
+                     wanted)) {
+        code = error_set(RATS_ERROR_INVALID_PARAMETER, "the protocol has more than %d bytes",
+                         PROTOCOL_SIZE - 1);
+    } else if (strcmp(wanted, present) != 0) {
+        code = client_diverge(client, &(struct change){.security = -1, .protocol = wanted});
     }
     client_unlock(client);
     return error_v1(code);
@@ -52,7 +71,7 @@ rats_error_t rats_set_protocol_name(rats_client_t handle, const char *name)
                                        "the protocol's name is NULL or empty");
     }
     /* Both spellings of the default name are one. */
-    return agree(client, name_part, strcmp(name, WIRE_NAME) == 0 ? OUR_NAME : name, "name");
+    return want(client, strcmp(name, WIRE_NAME) == 0 ? OUR_NAME : name, NULL);
 }
 
 rats_error_t rats_set_protocol_version(rats_client_t handle, const char *version)
@@ -65,7 +84,7 @@ rats_error_t rats_set_protocol_version(rats_client_t handle, const char *version
         return (rats_error_t)error_set(RATS_ERROR_INVALID_PARAMETER,
                                        "the protocol's version is NULL or contains a '/'");
     }
-    return agree(client, version_part, version, "version");
+    return want(client, NULL, version);
 }
 
 static char *get(rats_client_t handle, part_fn part)

@@ -3,6 +3,7 @@
  * it looks for it again. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -466,6 +467,84 @@ static void leave(struct reader *reader)
     }
 }
 
+/* Moving to another instance ---------------------------------------------------------------- */
+
+/* (locked) The instance becomes the handle's. What was found is taken. */
+static int settle_in(struct client *client, struct instance_found *found)
+{
+    char *path = strdup(found->path);
+    int rc =
+        path == NULL ? -ENOMEM : mirror_set_hello(&client->mirror, found->hello, clock_now_ms());
+    json_decref(found->hello);
+    if (rc < 0) {
+        free(path);
+        (void)close(found->fd);
+        if (found->log_fd >= 0) {
+            (void)close(found->log_fd);
+        }
+        return error_set(RATS_ERROR_OPERATION_FAILED, "the new instance cannot be used");
+    }
+    daemon_log_close(&client->daemon_log);
+    client->daemon_log.fd = found->log_fd;
+    client->daemon_log.size = 0;
+    free(client->socket_path);
+    client->socket_path = path;
+    client->fd = found->fd;
+    client->attached = true;
+    outbox_attach(&client->outbox, found->fd);
+    replay(client);
+    return RATS_SUCCESS;
+}
+
+static void leave_and_detach(struct reader *reader)
+{
+    struct client *client = reader->client;
+    client_lock(client);
+    client->leave_deadline_ms = clock_deadline(STOP_TIMEOUT_MS);
+    client_unlock(client);
+    leave(reader);
+    client_lock(client);
+    detach(reader);
+    client_unlock(client);
+}
+
+/* Does what client_diverge() waits for. */
+static void move_session(struct reader *reader, struct move *move)
+{
+    struct client *client = reader->client;
+    struct instance_found found;
+    if (move->leave_first) {
+        leave_and_detach(reader);
+    }
+    int code = instance_find(&move->wish, &found);
+    snprintf(move->error, sizeof move->error, "%s", rats_last_error_message(NULL));
+    bool is_found = code == RATS_SUCCESS;
+    if (is_found && !move->leave_first) {
+        leave_and_detach(reader);
+    } else if (!is_found && move->leave_first) {
+        is_found = instance_find(&move->back, &found) == RATS_SUCCESS;
+    }
+    client_lock(client);
+    if (is_found && settle_in(client, &found) != RATS_SUCCESS && code == RATS_SUCCESS) {
+        code = rats_last_error(NULL);
+        snprintf(move->error, sizeof move->error, "%s", rats_last_error_message(NULL));
+    }
+    client->move = NULL;
+    move->code = code;
+    move->done = true;
+    (void)pthread_cond_broadcast(&client->quiet);
+    client_unlock(client);
+}
+
+/* A move that somebody waits for, or NULL. */
+static struct move *wanted_move(struct client *client)
+{
+    client_lock(client);
+    struct move *move = client->move;
+    client_unlock(client);
+    return move;
+}
+
 void *reader_main(void *arg)
 {
     struct client *client = arg;
@@ -473,6 +552,11 @@ void *reader_main(void *arg)
     stream_init(&reader.stream);
     while (!is_closing(client)) {
         const int ready = wait_for_work(&reader);
+        struct move *move = wanted_move(client);
+        if (move != NULL) {
+            move_session(&reader, move);
+            continue;
+        }
         int rc = (ready & (POLLIN | POLLHUP | POLLERR)) != 0 ? 1 : 0;
         for (int i = 0; i < MOST_READS && rc > 0; i++) {
             rc = receive(&reader);

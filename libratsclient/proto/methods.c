@@ -127,7 +127,8 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = NO_FIELDS,
             .result = INSTANCE_RESULT,
             .errors = NO_ERRORS,
-            .api = "rats_get_instance_json rats_get_connection_statistics_json",
+            .api = "rats_get_instance_json rats_get_connection_statistics_json "
+                   "rats_set_data_directory rats_get_data_directory",
             .ctl = "status",
         },
     [M_SESSION_START] =

@@ -323,10 +323,10 @@ class RatsClient(MessageMethods, ProcessMethods):
     # --- protocol -------------------------------------------------------------------------
 
     def set_protocol_name(self, protocol_name: str) -> None:
-        """Ask for a protocol; a value the instance does not have fails.
+        """Ask for a protocol; where the instance has another, this client moves to a private one.
 
         Raises:
-            RatsError: the instance has another protocol; ``detail`` names it
+            RatsError: the client is started, or may have no instance of its own
             RatsInvalidParameterError: empty
         """
         self._session.call_checked(
@@ -334,10 +334,10 @@ class RatsClient(MessageMethods, ProcessMethods):
         )
 
     def set_protocol_version(self, protocol_version: str) -> None:
-        """Ask for a version of the protocol; a value the instance does not have fails.
+        """Ask for a version of the protocol, as ``set_protocol_name`` does for the name.
 
         Raises:
-            RatsError: the instance has another version; ``detail`` names it
+            RatsError: the client is started, or may have no instance of its own
             RatsInvalidParameterError: contains a slash
         """
         self._session.call_checked(
@@ -345,6 +345,38 @@ class RatsClient(MessageMethods, ProcessMethods):
             "rats_set_protocol_version",
             encode(protocol_version, "protocol_version"),
         )
+
+    def set_encryption_enabled(self, enabled: bool) -> None:
+        """Noise or plaintext, as ``set_protocol_name`` does for the protocol.
+
+        Raises:
+            RatsError: the client is started, or may have no instance of its own
+        """
+        self._session.call_checked(
+            "Set encryption enabled", "rats_set_encryption_enabled", int(bool(enabled))
+        )
+
+    def is_encryption_enabled(self) -> bool:
+        """Whether links are encrypted."""
+        return bool(self._session.call("rats_is_encryption_enabled"))
+
+    def set_data_directory(self, directory_path: str) -> None:
+        """Keep the identity there, as ``set_protocol_name`` does for the protocol.
+
+        Raises:
+            RatsError: the client is started, may have no instance of its own, or the directory is
+                in use or cannot be written
+            RatsInvalidParameterError: empty
+        """
+        self._session.call_checked(
+            "Set data directory",
+            "rats_set_data_directory",
+            encode(directory_path, "directory_path"),
+        )
+
+    def get_data_directory(self) -> str:
+        """Where the instance keeps its state; ``""`` when that is not shown to this user."""
+        return self._session.text("rats_get_data_directory")
 
     def get_protocol_name(self) -> str:
         """Name part of the instance's protocol."""

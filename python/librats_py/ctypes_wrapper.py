@@ -136,6 +136,11 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_set_protocol_version": (c_int, (_handle, c_char_p)),
     "rats_get_protocol_name": (c_void_p, (_handle,)),
     "rats_get_protocol_version": (c_void_p, (_handle,)),
+    # security and data
+    "rats_set_encryption_enabled": (c_int, (_handle, c_int)),
+    "rats_is_encryption_enabled": (c_int, (_handle,)),
+    "rats_set_data_directory": (c_int, (_handle, c_char_p)),
+    "rats_get_data_directory": (c_void_p, (_handle,)),
     # untyped messages
     "rats_send_string": (c_int, (_handle, c_char_p, c_char_p)),
     "rats_broadcast_string": (c_int, (_handle, c_char_p)),

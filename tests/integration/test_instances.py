@@ -56,7 +56,7 @@ class Place:
 
     @staticmethod
     def finish(program):
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=30)
         assert program.returncode == 0, "exit %d\n%s\n%s" % (program.returncode, out, err)
         assert not REPORTS.search(out + (err or "")), err
         return out
@@ -302,7 +302,7 @@ def test_the_log_of_a_private_instance_comes_through_the_library(place):
         with RatsClient(%d) as a:
             a.start()
         """ % free_port())
-    _, said = program.communicate(timeout=60)
+    _, said = program.communicate(timeout=30)
     assert program.returncode == 0, said
     assert "ratsd: mesh: listening on port" in said or "listening on port" in said
 
@@ -335,6 +335,103 @@ def test_python_describes_a_private_instance(place):
             pass
         """ % os.path.join(place.directory, "data"))
     place.gone()
+
+
+# --- the divergence rule ---
+
+def test_a_private_instance_takes_other_settings(place):
+    port = free_port()
+    place.run("""
+        a = RatsClient(%d)
+        got = []
+        a.set_string_callback(lambda peer, text: got.append(text))
+        kept = a.get_our_peer_id()
+        a.set_protocol_name("game"); a.set_protocol_version("7")
+        assert (a.get_protocol_name(), a.get_protocol_version()) == ("game", "7")
+        a.set_encryption_enabled(False)
+        assert not a.is_encryption_enabled()
+        assert a.get_our_peer_id() == kept and a.get_listen_port() == %d
+        info = a.get_instance_info()
+        assert info["protocol"] == "game/7" and info["security"] == "plaintext", info
+        data = %r
+        a.set_data_directory(data + "//")
+        assert a.get_data_directory() == data and a.get_our_peer_id() != kept
+        a.set_data_directory(data)
+        a.start()
+        assert a.get_listen_port() == %d
+        with RatsClient(private=True, protocol="game/7", security="plaintext") as b:
+            b.start()
+            b.connect("127.0.0.1", %d)
+            b.broadcast_string("hello")
+            wait(lambda: got == ["hello"])
+        a.set_protocol_name("game")
+        for call in (lambda: a.set_protocol_name("other"), lambda: a.set_encryption_enabled(True)):
+            try:
+                call()
+                sys.exit("was taken")
+            except RatsError:
+                pass
+        a.close()
+        """ % (port, port, os.path.join(place.directory, "deep", "data"), port, port))
+    place.gone()
+
+
+def test_a_shared_instance_is_left(place):
+    place.run("""
+        a, b = RatsClient(), RatsClient()
+        shared = a.get_our_peer_id()
+        a.set_protocol_name("game")
+        assert a.get_our_peer_id() != shared == b.get_our_peer_id()
+        assert b.get_protocol_name() == "rats"
+        a.start(); b.start()
+        assert a.get_listen_port() not in (0, b.get_listen_port())
+        assert not a.get_instance_info()["shared"] and b.get_instance_info()["shared"]
+        a.close()
+        assert b.is_attached()
+        b.close()
+        """)
+    wait_until(lambda: len(place.daemons()) == 1, "the private one is gone")
+
+
+def test_a_private_instance_that_others_use_is_left(place):
+    place.run("""
+        a, b = RatsClient(%d), RatsClient(%d)
+        a.set_protocol_name("game")
+        assert b.is_attached() and b.get_protocol_name() == "rats"
+        assert a.get_socket_path() != b.get_socket_path()
+        a.close(); b.close()
+        """ % ((free_port(),) * 2))
+    place.gone()
+
+
+def test_a_setting_that_cannot_be_had_changes_nothing(place):
+    place.run("""
+        a, b = RatsClient(%d), RatsClient(%d)
+        kept = a.get_our_peer_id()
+        try:
+            a.set_data_directory(b.get_data_directory())
+            sys.exit("was taken")
+        except RatsError:
+            print(a.last_error())
+        assert a.is_attached() and a.get_our_peer_id() == kept
+        a.start(); a.close(); b.close()
+        """ % (free_port(), free_port()))
+    place.gone()
+
+
+def test_a_named_socket_is_never_left(place, daemon):
+    node = daemon()
+    place.run("""
+        a = RatsClient(socket_path=%r)
+        a.set_protocol_name("librats"); a.set_encryption_enabled(True)
+        try:
+            a.set_protocol_name("game")
+            sys.exit("was taken")
+        except RatsError:
+            pass
+        a.close()
+        """ % node.socket)
+    assert not place.daemons()
 
 
 # --- the default instance ---

@@ -31,6 +31,10 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_send_json(NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_protocol_name(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_protocol_version(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_set_data_directory(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_set_encryption_enabled(NULL, 1), RATS_ERROR_INVALID_HANDLE);
+    assert_int_equal(rats_is_encryption_enabled(NULL), 0);
+    assert_null(rats_get_data_directory(NULL));
     assert_int_equal(rats_channel_send(NULL, "x", "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_broadcast(NULL, "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_on(NULL, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);

@@ -1,0 +1,49 @@
+/* Settings that make an instance what it is: protocol, security, data directory (api.md 1.4).
+ *
+ * They are given to an instance when it starts and never change in it. A handle that wants others
+ * moves to a private instance that is started with them; where it was alone in a private one, that
+ * one ends first and the new one has its port. The caller waits; the reader thread moves, since the
+ * connection is its own. */
+#ifndef LIBRATS_MOVE_H
+#define LIBRATS_MOVE_H
+
+#include "error.h"
+#include "instance.h"
+
+struct client;
+
+/* Which instance a handle was made for. Texts are owned; NULL = as it comes. */
+struct origin {
+    bool named; /* by its socket: nothing is ever started for it */
+    int port;
+    enum instance_policy policy;
+    char *data_dir;
+    char *protocol;
+    char *bind_address;
+    int security;
+};
+
+struct move {
+    struct instance_wish wish;
+    bool leave_first;          /* the port and the directory of the present instance are wanted */
+    struct instance_wish back; /* then: what to return to when the wish fails */
+    bool done;
+    int code;
+    char error[ERROR_TEXT_SIZE];
+};
+
+/* What is to differ; NULL and -1 for what is to stay. */
+struct change {
+    const char *protocol;
+    int security;
+    const char *data_dir; /* absolute */
+};
+
+/* 0 or -ENOMEM. */
+int origin_set(struct origin *origin, const struct instance_wish *wish);
+void origin_fini(struct origin *origin);
+/* (locked, but not throughout) The handle gets an instance like that. RATS_SUCCESS, or a code with
+ * the last error set and nothing changed. */
+int client_diverge(struct client *client, const struct change *change);
+
+#endif
