@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/alloc.h"
+#include "util/map.h"
 #include "util/text.h"
 #include "wire/channel_id.h"
 
@@ -24,10 +25,17 @@ struct channel {
     size_t capacity;
 };
 
+/* How many channels a session has registered: asked for each row of session.list. */
+struct owner {
+    uint64_t session;
+    size_t count;
+};
+
 struct channels {
     struct host *host;
     struct channel **by_id; /* CHANNEL_COUNT slots; untouched pages cost nothing */
     struct list all;        /* those with a registration */
+    struct map owners;      /* by session */
 };
 
 static int channels_open(struct host *host, void **ret_self)
@@ -36,6 +44,7 @@ static int channels_open(struct host *host, void **ret_self)
     channels->host = host;
     channels->by_id = xalloc(CHANNEL_COUNT * sizeof(struct channel *));
     list_init(&channels->all);
+    map_init(&channels->owners, (const uint64_t[2]){0, 0}); /* the keys are our own numbers */
     *ret_self = channels;
     return 0;
 }
@@ -77,6 +86,44 @@ static size_t channel_place(const struct channel *channel, uint64_t session)
     return at;
 }
 
+static struct owner *owner_find(const struct channels *channels, uint64_t session)
+{
+    return map_find(&channels->owners, bytes_make(&session, sizeof(session)));
+}
+
+static size_t registrations_of(const struct channels *channels, uint64_t session)
+{
+    const struct owner *owner = owner_find(channels, session);
+    return owner == NULL ? 0 : owner->count;
+}
+
+/* 0 or -ENOMEM. */
+static int owner_count_up(struct channels *channels, uint64_t session)
+{
+    struct owner *owner = owner_find(channels, session);
+    if (owner == NULL) {
+        owner = xalloc(sizeof(*owner));
+        owner->session = session;
+        int result = map_insert(&channels->owners,
+                                bytes_make(&owner->session, sizeof(owner->session)), owner);
+        if (result < 0) {
+            free(owner);
+            return result;
+        }
+    }
+    owner->count++;
+    return 0;
+}
+
+static void owner_count_down(struct channels *channels, uint64_t session)
+{
+    struct owner *owner = owner_find(channels, session);
+    if (--owner->count == 0) {
+        (void)map_remove(&channels->owners, bytes_make(&owner->session, sizeof(owner->session)));
+        free(owner);
+    }
+}
+
 static void channel_add(struct channel *channel, uint64_t session)
 {
     if (channel->count == channel->capacity) {
@@ -94,6 +141,7 @@ static bool channel_remove(struct channels *channels, struct channel *channel, u
     if (at == channel->count) {
         return false;
     }
+    owner_count_down(channels, session);
     channel->count--;
     memmove(&channel->sessions[at], &channel->sessions[at + 1],
             (channel->count - at) * sizeof(*channel->sessions));
@@ -101,17 +149,6 @@ static bool channel_remove(struct channels *channels, struct channel *channel, u
         channel_free(channels, channel);
     }
     return true;
-}
-
-static size_t registrations_of(const struct channels *channels, uint64_t session)
-{
-    size_t found = 0;
-    LIST_EACH(&channels->all, node)
-    {
-        const struct channel *channel = CONTAINER_OF(node, struct channel, node);
-        found += channel_place(channel, session) < channel->count;
-    }
-    return found;
 }
 
 static struct bytes requested_name(const struct request *request)
@@ -147,6 +184,10 @@ static void on_on(void *self, struct request *request)
     if (!present && registrations_of(channels, session) >= MAX_PER_SESSION) {
         request_fail(request, E_LIMIT, "a session may register at most %d channels",
                      MAX_PER_SESSION);
+        return;
+    }
+    if (!present && owner_count_up(channels, session) < 0) {
+        request_fail(request, E_OUT_OF_MEMORY, "out of memory");
         return;
     }
     if (!present) {
@@ -222,6 +263,9 @@ static int channels_on_client_message(void *self, const struct client_message *m
 static void channels_on_session_end(void *self, uint64_t session)
 {
     struct channels *channels = self;
+    if (registrations_of(channels, session) == 0) {
+        return;
+    }
     LIST_EACH(&channels->all, node)
     {
         (void)channel_remove(channels, CONTAINER_OF(node, struct channel, node), session);
@@ -241,6 +285,12 @@ static void channels_close(void *self)
     {
         channel_free(channels, CONTAINER_OF(node, struct channel, node));
     }
+    size_t cursor = 0;
+    for (struct owner *owner = map_next(&channels->owners, &cursor); owner != NULL;
+         owner = map_next(&channels->owners, &cursor)) {
+        free(owner);
+    }
+    map_fini(&channels->owners);
     free(channels->by_id);
     free(channels);
 }
