@@ -365,15 +365,15 @@ def test_the_largest_messages_of_several_sessions_take_turns(daemon):
 def test_half_a_large_frame_leaves_others_their_messages(pair):
     first, second = pair
     receiver = second.client().listen("flow")
-    head = ratsipc.message_head(second.peer_id, "flow")
+    peer = second.peer_id
+    head = ratsipc.message_head(peer, "flow")
     for _ in range(3):
         hog = first.client()
         hog.send(ratsipc.encode(ratsipc.MESSAGE, 0, head, bytes(50 * KIB), size=60 * MIB))
     client = first.client()
     client.call("session.start")
     for i in range(100):
-        client.send_message(second.peer_id, "flow", b"%03d" % i + bytes(100 * KIB))
-    for i in range(100):
+        client.send_message(peer, "flow", b"%03d" % i + bytes(100 * KIB))
         assert receiver.wait_message().body[:3] == b"%03d" % i
 
 
