@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -223,4 +225,10 @@ size_t net_interfaces(struct endpoint *ret_addresses, size_t max)
     }
     freeifaddrs(all);
     return count;
+}
+
+size_t net_unsent(int fd)
+{
+    int unsent = 0;
+    return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0 ? (size_t)unsent : 0;
 }

@@ -25,6 +25,8 @@ int net_peer(int fd, struct endpoint *ret_endpoint);
 void net_tune_tcp(int fd);
 /* Bytes written (may be short), or -EAGAIN, or another negative errno. Never raises SIGPIPE. */
 ssize_t net_write(int fd, const struct iovec *parts, int count);
+/* Bytes in the kernel that the other end of a TCP connection has not acknowledged. */
+size_t net_unsent(int fd);
 /* Bytes, 0 at the end of the stream, or a negative errno. */
 ssize_t net_read(int fd, void *out, size_t size);
 

@@ -215,6 +215,11 @@ size_t conn_queued(const struct conn *conn)
     return buf_size(&conn->out);
 }
 
+size_t conn_unsent(const struct conn *conn)
+{
+    return buf_size(&conn->out) + (conn->link == NULL ? 0 : link_unsent(conn->link));
+}
+
 /* ---- receiving ---- */
 
 static void handle_handshake(struct conn *conn, struct bytes block)

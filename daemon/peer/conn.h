@@ -84,6 +84,8 @@ int conn_error(const struct conn *conn); /* negative errno behind the end of the
 int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes payload);
 bool conn_is_congested(const struct conn *conn);
 size_t conn_queued(const struct conn *conn);
+/* The same with what the kernel has and the peer has not. */
+size_t conn_unsent(const struct conn *conn);
 
 /* Stops and resumes reading, counted: each hold needs its release. Blocks already received stay
  * and are handled first on release. */

@@ -329,7 +329,7 @@ size_t mesh_queued_bytes(const struct mesh *mesh)
     size_t queued = 0;
     LIST_EACH(&mesh->contacts, node)
     {
-        queued += conn_queued(CONTAINER_OF(node, struct contact, node)->conn);
+        queued += conn_unsent(CONTAINER_OF(node, struct contact, node)->conn);
     }
     return queued;
 }

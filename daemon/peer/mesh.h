@@ -100,7 +100,7 @@ int mesh_disconnect(struct mesh *mesh, const struct peer_id *id);
 void mesh_hold(struct mesh *mesh, const struct peer_id *id);
 void mesh_release(struct mesh *mesh, const struct peer_id *id);
 
-/* Bytes queued to all peers and not yet taken by the kernel. */
+/* Bytes queued to all peers, in the kernel too, that they have not acknowledged. */
 size_t mesh_queued_bytes(const struct mesh *mesh);
 
 /* Dialing. */

@@ -29,6 +29,7 @@ struct link_ops {
     ssize_t (*read)(struct link *link, void *out, size_t size);
     ssize_t (*write)(struct link *link, const struct iovec *parts, int count);
     void (*set_reading)(struct link *link, bool wanted);
+    size_t (*unsent)(struct link *link); /* NULL: none ever */
     void (*close)(struct link *link, bool graceful);
 };
 
@@ -66,6 +67,13 @@ static inline ssize_t link_write(struct link *link, const struct iovec *parts, i
 static inline void link_set_reading(struct link *link, bool wanted)
 {
     link->ops->set_reading(link, wanted);
+}
+
+/* Bytes taken by link_write() that the other end has not acknowledged: lost if it says anything to
+ * a link that is closed. */
+static inline size_t link_unsent(struct link *link)
+{
+    return link->ops->unsent == NULL ? 0 : link->ops->unsent(link);
 }
 
 /* Ends and frees the link; no callback follows. graceful: bytes the kernel has taken are still

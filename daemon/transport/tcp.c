@@ -95,6 +95,11 @@ static void tcp_set_reading(struct link *link, bool wanted)
     }
 }
 
+static size_t tcp_unsent(struct link *link)
+{
+    return net_unsent(tcp_of(link)->fd);
+}
+
 /* close() sends a FIN, or a reset when bytes are left unread; there is no harsher way to end a
  * stream that would be of use, so graceful makes no difference here. */
 static void tcp_close(struct link *link, bool graceful)
@@ -113,6 +118,7 @@ static const struct link_ops tcp_ops = {
     .read = tcp_read,
     .write = tcp_write,
     .set_reading = tcp_set_reading,
+    .unsent = tcp_unsent,
     .close = tcp_close,
 };
 
