@@ -178,7 +178,10 @@ void client_unpin(struct client *client)
 
 void client_finish(struct client *client)
 {
-    if (client->socket_path != NULL) {
+    client_lock(client);
+    const bool has_reader = client->socket_path != NULL;
+    client_unlock(client);
+    if (has_reader) {
         (void)pthread_join(client->reader, NULL);
     }
     client_lock(client);

@@ -73,7 +73,7 @@ struct client {
     char *slow;          /* constant */
     char *socket_path;   /* changed by the reader only; NULL: a handle that never is attached */
     struct origin origin;
-    struct move *move; /* what the reader is asked for; NULL */
+    struct move *move; /* what the reader is asked for and has not taken yet; NULL */
     bool moving;
     int wake_fd; /* wakes the reader; constant */
 

@@ -116,7 +116,8 @@ int client_diverge(struct client *client, const struct change *change)
     client->move = &move;
     client->waiters++;
     client_wake(client);
-    while (!move.done && !client->closing) {
+    /* What the reader has taken it finishes: until then the move is not ours to give up. */
+    while (!move.done && !(client->closing && client->move != NULL)) {
         (void)condition_wait(&client->quiet, &client->lock, CLOCK_FOR_EVER);
     }
     client->move = NULL;

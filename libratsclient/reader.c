@@ -529,18 +529,20 @@ static void move_session(struct reader *reader, struct move *move)
         code = rats_last_error(NULL);
         snprintf(move->error, sizeof move->error, "%s", rats_last_error_message(NULL));
     }
-    client->move = NULL;
     move->code = code;
     move->done = true;
     (void)pthread_cond_broadcast(&client->quiet);
     client_unlock(client);
 }
 
-/* A move that somebody waits for, or NULL. */
-static struct move *wanted_move(struct client *client)
+/* Takes the move that somebody waits for; NULL. */
+static struct move *take_move(struct client *client)
 {
     client_lock(client);
-    struct move *move = client->move;
+    struct move *move = client->closing ? NULL : client->move;
+    if (move != NULL) {
+        client->move = NULL;
+    }
     client_unlock(client);
     return move;
 }
@@ -552,7 +554,7 @@ void *reader_main(void *arg)
     stream_init(&reader.stream);
     while (!is_closing(client)) {
         const int ready = wait_for_work(&reader);
-        struct move *move = wanted_move(client);
+        struct move *move = take_move(client);
         if (move != NULL) {
             move_session(&reader, move);
             continue;
