@@ -58,6 +58,12 @@ void request_reply(struct request *request, json_t *result)
     request_free(request);
 }
 
+void request_reply_text(struct request *request, struct bytes text)
+{
+    session_send_text(request->session, FRAME_REPLY, request->id, text);
+    request_free(request);
+}
+
 json_t *fail_head(enum proto_error error, const char *text, json_t *details)
 {
     char safe[TEXT_SIZE];

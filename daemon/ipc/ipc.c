@@ -234,6 +234,7 @@ void ipc_free(struct ipc *ipc)
     metrics_remove(host_metrics(ipc->host), &ipc->values);
     map_fini(&ipc->accounts);
     free(ipc->slots);
+    free(ipc->description);
     free(ipc);
 }
 

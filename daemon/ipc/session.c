@@ -191,22 +191,32 @@ void session_send_json(struct session *session, enum frame_kind kind, uint64_t i
     }
     char *text = json_dumps(head, JSON_COMPACT);
     json_decref(head);
-    size_t size = text == NULL ? 0 : strlen(text);
-    uint8_t *room = NULL;
-    /* A head carries 64 KiB; what is longer (a list of very many peers) travels as body. */
-    bool as_body = size > FRAME_MAX_HEAD;
-    if (text == NULL ||
-        backlog_add(&session->out, BACKLOG_CONTROL, FRAME_HEADER_SIZE + size, &room) < 0) {
-        free(text);
+    if (text == NULL) {
         session_end(session, "out of memory");
         return;
     }
-    frame_encode_header(room, kind, 0, id, as_body ? 0 : size, as_body ? size : 0);
-    memcpy(room + FRAME_HEADER_SIZE, text, size);
+    session_send_text(session, kind, id, bytes_from_string(text));
     free(text);
+}
+
+void session_send_text(struct session *session, enum frame_kind kind, uint64_t id,
+                       struct bytes text)
+{
+    if (session->state == SESSION_ENDED || session->output_dead) {
+        return;
+    }
+    uint8_t *room = NULL;
+    /* A head carries 64 KiB; what is longer (a list of very many peers) travels as body. */
+    bool as_body = text.size > FRAME_MAX_HEAD;
+    if (backlog_add(&session->out, BACKLOG_CONTROL, FRAME_HEADER_SIZE + text.size, &room) < 0) {
+        session_end(session, "out of memory");
+        return;
+    }
+    frame_encode_header(room, kind, 0, id, as_body ? 0 : text.size, as_body ? text.size : 0);
+    memcpy(room + FRAME_HEADER_SIZE, text.data, text.size);
     session->ipc->values.frames_out++;
     session_recharge(session);
-    if (session->out.queued[BACKLOG_CONTROL] > SESSION_MAX_CONTROL + size) {
+    if (session->out.queued[BACKLOG_CONTROL] > SESSION_MAX_CONTROL + text.size) {
         session_end(session, "too many control frames unread");
         return;
     }
@@ -245,6 +255,10 @@ static int take_frame(struct session *session, const struct frame *frame)
     }
     switch (frame->kind) {
     case FRAME_CALL:
+        if (session->output_dead && ++session->unheard_calls > SESSION_MAX_CALLS) {
+            session_end(session, "made more calls than it could wait for, and is gone");
+            return 0;
+        }
         session_on_call(session, frame);
         return 0;
     case FRAME_MESSAGE:

@@ -70,6 +70,7 @@ struct ipc {
     uint64_t serial;
     struct map accounts; /* by uid */
     struct ipc_values values;
+    char *description; /* of the protocol; made when it is first asked for */
     size_t max_sessions;
     size_t max_sessions_per_uid;
     size_t queue_limit;
@@ -106,6 +107,7 @@ struct session {
     bool pending;            /* whole frames are left for the next turn */
     bool input_ended;        /* end of stream was read */
     bool output_dead;        /* the client no longer reads: keep reading what it sent */
+    unsigned unheard_calls;  /* made since then: each costs us, and tells nobody anything */
     struct peer_set waiting; /* congested peers; no reading while there is one */
 
     struct backlog out;
@@ -158,6 +160,9 @@ void session_update_reading(struct session *session);
 void session_schedule_resume(struct session *session);
 /* Queues one control frame with a JSON head (taken). */
 void session_send_json(struct session *session, enum frame_kind kind, uint64_t id, json_t *head);
+/* The same with its text (copied). */
+void session_send_text(struct session *session, enum frame_kind kind, uint64_t id,
+                       struct bytes text);
 /* Charges the account for what is queued to the session now. */
 void session_recharge(struct session *session);
 static inline bool session_is_ready(const struct session *session)
@@ -168,6 +173,8 @@ static inline bool session_is_ready(const struct session *session)
 /* calls.c */
 void session_on_call(struct session *session, const struct frame *frame);
 void session_on_cancel(struct session *session, const struct frame *frame);
+/* request_reply() with a result that is text already (copied). */
+void request_reply_text(struct request *request, struct bytes text);
 /* The head of a FAIL frame; details may be NULL and are taken. */
 json_t *fail_head(enum proto_error error, const char *text, json_t *details);
 /* -EAGAIN: offer the frame again later. */
