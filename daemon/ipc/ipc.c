@@ -108,14 +108,27 @@ size_t ipc_apply_demand(struct ipc *ipc)
     return host_demand_peers(ipc->host, demand);
 }
 
-static void end_oldest_greeting(struct ipc *ipc)
+static struct session *oldest_greeting(struct ipc *ipc)
 {
     LIST_EACH(&ipc->sessions, node)
     {
         struct session *session = CONTAINER_OF(node, struct session, node);
         if (session->state == SESSION_GREETING) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
+/* A newcomer takes the place of the oldest that is silent. One whose hello is there is not: it has
+ * only not had its turn, because many came at once. */
+static void make_place(struct ipc *ipc)
+{
+    while (ipc->greeting_count >= SESSION_MAX_GREETING) {
+        struct session *session = oldest_greeting(ipc);
+        session_hear(session);
+        if (session->state == SESSION_GREETING) {
             session_end(session, "a newcomer took the place of the oldest silent client");
-            return;
         }
     }
 }
@@ -152,9 +165,7 @@ static void admit(struct ipc *ipc, int fd)
         uid_account_settle(ipc, account);
         return;
     }
-    if (ipc->greeting_count >= SESSION_MAX_GREETING) {
-        end_oldest_greeting(ipc);
-    }
+    make_place(ipc);
     session_new(ipc, fd, &credentials, account);
 }
 

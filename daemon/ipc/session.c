@@ -410,6 +410,11 @@ static void read_session(struct session *session)
     end_if_drained(session);
 }
 
+void session_hear(struct session *session)
+{
+    read_session(session);
+}
+
 static void on_ready(void *arg, unsigned ready)
 {
     struct session *session = arg;

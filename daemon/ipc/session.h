@@ -153,6 +153,8 @@ void session_bury(struct session *session);
 /* Ends it: nothing more is read or written, its number means nobody. What it owned goes, and others
  * hear of it, at the end of the turn, so that whoever ends it may be walking over its things. */
 void session_end(struct session *session, const char *why);
+/* Reads what is there already, before its turn. */
+void session_hear(struct session *session);
 /* Sends a FAIL with id 0, flushes for a moment, then ends. */
 void session_reject(struct session *session, enum proto_error error, const char *text);
 /* Reading resumes, unless something else forbids it. */

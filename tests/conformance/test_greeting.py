@@ -1,5 +1,6 @@
 """rats-ipc(7), Connection and Hello: what happens before a session exists."""
 import os
+import signal
 import socket
 import time
 
@@ -156,6 +157,20 @@ def test_the_oldest_of_65_strangers_is_closed(daemon):
     newcomer.hello()
     for stranger in strangers[1:]:
         stranger.hello()
+
+
+def test_a_hello_that_is_there_is_heard_before_its_sender_makes_way(daemon):
+    """However many come in the same moment."""
+    node = daemon()
+    for burst in (64, 100, 120):
+        node.process.send_signal(signal.SIGSTOP)
+        early = node.connect()
+        call = early.begin("hello", {"versions": [[1, 0]], "name": "early"})
+        strangers = [node.connect() for _ in range(burst)]
+        node.process.send_signal(signal.SIGCONT)
+        assert early.finish(call)["session"] > 0
+        for stranger in strangers:
+            stranger.close()
 
 
 def test_greeted_sessions_do_not_count_as_strangers(daemon):
