@@ -178,9 +178,9 @@ static void options_are_checked(void **state)
     assert_null(rats_create_with(&options));
     assert_int_equal(rats_last_error(NULL), RATS_ERROR_INVALID_PARAMETER);
     options.security = -1;
-    options.instance = 2;
+    options.instance = 3;
     assert_null(rats_create_with(&options));
-    assert_int_equal(rats_last_error(NULL), RATS_ERROR_NOT_SUPPORTED);
+    assert_int_equal(rats_last_error(NULL), RATS_ERROR_INVALID_PARAMETER);
     options.instance = 1;
     const rats_client_t none = rats_create_with(&options);
     assert_non_null(none);

@@ -71,7 +71,7 @@ static void the_protocol_is_what_the_instance_says(void **state)
     assert_int_equal(rats_set_protocol_name(client, "librats"), RATS_SUCCESS);
     assert_int_equal(rats_set_protocol_version(client, "1.0"), RATS_SUCCESS);
     assert_int_equal(rats_set_protocol_name(client, "chat"), RATS_ERROR_OPERATION_FAILED);
-    assert_non_null(strstr(rats_last_error_message(client), "librats/1.0"));
+    assert_non_null(strstr(rats_last_error_message(client), "ratsd.conf"));
     assert_int_equal(rats_set_protocol_version(client, "2/1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_protocol_name(client, ""), RATS_ERROR_INVALID_PARAMETER);
 }
