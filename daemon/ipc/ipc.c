@@ -121,16 +121,22 @@ static struct session *oldest_greeting(struct ipc *ipc)
 }
 
 /* A newcomer takes the place of the oldest that is silent. One whose hello is there is not: it has
- * only not had its turn, because many came at once. */
-static void make_place(struct ipc *ipc)
+ * only not had its turn. Nor is one that has hardly come: when many come at once, the next wait in
+ * the backlog of the socket. 0, or in how many milliseconds there may be a place. */
+static int64_t make_place(struct ipc *ipc)
 {
     while (ipc->greeting_count >= SESSION_MAX_GREETING) {
         struct session *session = oldest_greeting(ipc);
         session_hear(session);
+        int64_t age_ms = loop_now_ms(ipc->loop) - session->attached_ms;
+        if (session->state == SESSION_GREETING && age_ms < SESSION_FAIR_MS) {
+            return SESSION_FAIR_MS - age_ms;
+        }
         if (session->state == SESSION_GREETING) {
             session_end(session, "a newcomer took the place of the oldest silent client");
         }
     }
+    return 0;
 }
 
 /* Why a newcomer cannot stay, or NULL. */
@@ -165,7 +171,6 @@ static void admit(struct ipc *ipc, int fd)
         uid_account_settle(ipc, account);
         return;
     }
-    make_place(ipc);
     session_new(ipc, fd, &credentials, account);
 }
 
@@ -177,18 +182,28 @@ static void on_accept_again(void *arg)
     }
 }
 
+static void pause_accepting(struct ipc *ipc, int64_t pause_ms)
+{
+    (void)io_want(&ipc->listen_io, 0);
+    timer_start(&ipc->accept_pause, pause_ms);
+}
+
 static void on_incoming(void *arg, unsigned ready)
 {
     (void)ready;
     struct ipc *ipc = arg;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    int64_t pause_ms = make_place(ipc); /* one is waiting; whether another is, we learn next turn */
+    if (pause_ms > 0) {
+        pause_accepting(ipc, pause_ms);
+        return;
+    }
+    for (int i = 0; i < ACCEPTS_PER_TURN && ipc->greeting_count < SESSION_MAX_GREETING; i++) {
         int fd = accept4(ipc->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             admit(ipc, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warn("clients", "cannot accept: %s; trying again shortly", strerror(errno));
-            (void)io_want(&ipc->listen_io, 0);
-            timer_start(&ipc->accept_pause, ACCEPT_PAUSE_MS);
+            pause_accepting(ipc, ACCEPT_PAUSE_MS);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;

@@ -98,11 +98,18 @@ void session_recharge(struct session *session)
     session->charged = held;
 }
 
+/* Whether the client has left no more answers unread than it may, which is less when all clients of
+ * its user have left much. */
+static bool reads_answers(const struct session *session)
+{
+    size_t unread = session->out.queued[BACKLOG_CONTROL];
+    return unread <= SESSION_ANSWER_MARK && unread <= uid_account_comfort(session);
+}
+
 /* Whether the next frame may be taken: no peer, no room and no reading of answers is waited for. */
 static bool may_take(const struct session *session)
 {
-    return session->waiting.count == 0 && session->room_ticket == 0 &&
-           session->out.queued[BACKLOG_CONTROL] <= SESSION_ANSWER_MARK;
+    return session->waiting.count == 0 && session->room_ticket == 0 && reads_answers(session);
 }
 
 void session_update_reading(struct session *session)
@@ -148,7 +155,6 @@ static void on_output_dead(struct session *session, int error)
 static void on_flush(void *arg)
 {
     struct session *session = arg;
-    bool held_up = !may_take(session);
     if (session->state == SESSION_ENDED || session->output_dead) {
         return;
     }
@@ -175,7 +181,7 @@ static void on_flush(void *arg)
     (void)io_want(&session->io, all ? wanted : wanted | IO_WRITE);
     session_recharge(session);
     session_after_flush(session);
-    if (held_up && may_take(session)) {
+    if ((session->io.wanted & IO_READ) == 0 && may_take(session)) {
         session_schedule_resume(session);
     }
     if (all && session->state == SESSION_CLOSING) {

@@ -18,6 +18,7 @@
 #define SESSION_HELLO_MS     5000
 #define SESSION_HELLO_BYTES  4096u
 #define SESSION_MAX_GREETING 64u
+#define SESSION_FAIR_MS      20 /* what a program surely has to say hello, however many come */
 #define SESSION_MAX_CALLS    128u
 #define SESSION_TURN_CALLS   64u  /* calls answered before others get their turn, */
 #define SESSION_TURN_US      1000 /* and for how long */

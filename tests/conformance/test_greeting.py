@@ -159,18 +159,28 @@ def test_the_oldest_of_65_strangers_is_closed(daemon):
         stranger.hello()
 
 
-def test_a_hello_that_is_there_is_heard_before_its_sender_makes_way(daemon):
+@pytest.mark.parametrize("burst", [64, 100, 120])
+def test_a_hello_that_is_there_is_heard_before_its_sender_makes_way(daemon, burst):
     """However many come in the same moment."""
     node = daemon()
-    for burst in (64, 100, 120):
-        node.process.send_signal(signal.SIGSTOP)
-        early = node.connect()
-        call = early.begin("hello", {"versions": [[1, 0]], "name": "early"})
-        strangers = [node.connect() for _ in range(burst)]
-        node.process.send_signal(signal.SIGCONT)
-        assert early.finish(call)["session"] > 0
-        for stranger in strangers:
-            stranger.close()
+    node.process.send_signal(signal.SIGSTOP)
+    early = node.connect()
+    call = early.begin("hello", {"versions": [[1, 0]], "name": "early"})
+    for _ in range(burst):
+        node.connect()
+    node.process.send_signal(signal.SIGCONT)
+    assert early.finish(call)["session"] > 0
+
+
+def test_a_program_has_a_moment_for_its_hello(daemon):
+    """Though as many strangers come right after it as there are places."""
+    node = daemon()
+    node.process.send_signal(signal.SIGSTOP)
+    early = node.connect()
+    for _ in range(100):
+        node.connect()
+    node.process.send_signal(signal.SIGCONT)
+    early.hello()
 
 
 def test_greeted_sessions_do_not_count_as_strangers(daemon):
