@@ -1,5 +1,6 @@
 """Real daemons for tests: each in a directory of its own, on loopback, ended and looked over."""
 import os
+import random
 import re
 import shutil
 import signal
@@ -263,7 +264,15 @@ def link(dialer, target):
 
 
 def free_port():
-    """A TCP port nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port nobody has at the moment, below those the kernel gives to outgoing connections: however many
+    of these come and go meanwhile, the port stays free for a daemon that insists on it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+        first_outgoing = int(limits.read().split()[0])
+    while True:
+        port = random.randrange(10000, max(first_outgoing, 20000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
