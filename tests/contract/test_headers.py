@@ -23,7 +23,7 @@ def headers():
 
 
 def package_flags():
-    packages = ["libevent_core", "jansson", "libcrypto", "inih"]
+    packages = ["libevent_core", "jansson", "libcrypto", "inih", "sqlite3"]
     result = subprocess.run(["pkg-config", "--cflags"] + packages, stdout=subprocess.PIPE,
                             check=True, universal_newlines=True)
     return result.stdout.split()

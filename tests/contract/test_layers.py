@@ -24,6 +24,7 @@ MESON_LIBRARIES = {
     "jansson_dep": "jansson.h",
     "libcrypto_dep": "openssl",
     "inih_dep": "ini.h",
+    "sqlite_dep": "sqlite3.h",
     "systemd_dep": "systemd",
     "threads_dep": "pthread.h",
 }
