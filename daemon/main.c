@@ -356,6 +356,7 @@ static int build_node(struct ratsd *ratsd)
         (void)snprintf(ratsd->error, sizeof(ratsd->error), "cannot start: %s", strerror(-result));
         return fail(ratsd, EXIT_FAILED);
     }
+    host_set_worker(ratsd->host, ratsd->worker);
     if (ipc_new(ratsd->host, &ratsd->ipc, ratsd->error, sizeof(ratsd->error)) < 0) {
         return fail(ratsd, EXIT_USAGE);
     }

@@ -22,6 +22,7 @@ struct job {
     void *arg;
     void *data;
     void (*free_data)(void *data);
+    bool has_run; /* under the worker's mutex */
 };
 
 struct thread {
@@ -38,6 +39,7 @@ struct worker {
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t work;
+    pthread_cond_t finished; /* a job has */
     struct list queued;
     struct list done;
     struct list threads;
@@ -106,6 +108,8 @@ static void *thread_main(void *arg)
         (void)pthread_setname_np(pthread_self(), job->name);
         job->run(job->data);
         (void)pthread_mutex_lock(&worker->mutex);
+        job->has_run = true;
+        (void)pthread_cond_broadcast(&worker->finished);
         list_append(&worker->done, &job->node);
         wake_loop(worker);
     }
@@ -195,6 +199,7 @@ static void init_locks(struct worker *worker)
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&worker->work, &attributes);
     (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_cond_init(&worker->finished, NULL);
     (void)pthread_mutex_init(&worker->mutex, NULL);
 }
 
@@ -263,6 +268,7 @@ void worker_free(struct worker *worker)
     io_fini(&worker->io);
     (void)close(worker->event_fd);
     (void)pthread_cond_destroy(&worker->work);
+    (void)pthread_cond_destroy(&worker->finished);
     (void)pthread_mutex_destroy(&worker->mutex);
     free(worker);
 }
@@ -304,4 +310,14 @@ struct job *worker_submit(struct worker *worker, const char *name, void (*run)(v
 void job_cancel(struct job *job)
 {
     job->on_done = NULL;
+}
+
+void job_finish(struct worker *worker, struct job *job)
+{
+    job_cancel(job);
+    (void)pthread_mutex_lock(&worker->mutex);
+    while (!job->has_run) {
+        (void)pthread_cond_wait(&worker->finished, &worker->mutex);
+    }
+    (void)pthread_mutex_unlock(&worker->mutex);
 }

@@ -25,5 +25,8 @@ struct job *worker_submit(struct worker *worker, const char *name, void (*run)(v
                           void (*free_data)(void *data));
 /* Not after on_done has run. */
 void job_cancel(struct job *job);
+/* Blocks until the job has run, however long it takes, and cancels it: for those who must not go
+ * before. Its data is freed in a later turn of the loop. Not after on_done has run. */
+void job_finish(struct worker *worker, struct job *job);
 
 #endif

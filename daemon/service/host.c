@@ -24,6 +24,7 @@ struct host {
     const struct instance_facts *facts;
     struct ipc *ipc;
     struct life *life;
+    struct worker *worker;
     struct running_service *services;
     size_t count;
     const struct method_handler *handlers[METHOD_COUNT];
@@ -158,6 +159,11 @@ void host_set_life(struct host *host, struct life *life)
     host->life = life;
 }
 
+void host_set_worker(struct host *host, struct worker *worker)
+{
+    host->worker = worker;
+}
+
 void host_set_config(struct host *host, const struct config *config)
 {
     host->config = config;
@@ -169,6 +175,16 @@ void host_network_changed(struct host *host)
         struct running_service *running = &host->services[i];
         if (running->started && running->service->on_network_change != NULL) {
             running->service->on_network_change(running->self);
+        }
+    }
+}
+
+void host_network_opened(struct host *host, bool is_open)
+{
+    for (size_t i = 0; i < host->count; i++) {
+        struct running_service *running = &host->services[i];
+        if (running->started && running->service->on_network != NULL) {
+            running->service->on_network(running->self, is_open);
         }
     }
 }
@@ -206,6 +222,11 @@ struct ipc *host_ipc(const struct host *host)
 struct life *host_life(const struct host *host)
 {
     return host->life;
+}
+
+struct worker *host_worker(const struct host *host)
+{
+    return host->worker;
 }
 
 bool host_call(struct host *host, enum method_id method, struct request *request)

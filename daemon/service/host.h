@@ -22,6 +22,7 @@ struct request;
 struct service;
 struct ipc;
 struct life;
+struct worker;
 
 /* Facts of this instance that main decided; borrowed. */
 struct instance_facts {
@@ -39,9 +40,13 @@ void host_free(struct host *host);
 int host_start(struct host *host);
 void host_stop(struct host *host);
 void host_set_ipc(struct host *host, struct ipc *ipc);
+/* Threads for what must block; borrowed. Before host_start(). */
+void host_set_worker(struct host *host, struct worker *worker);
 void host_set_life(struct host *host, struct life *life);
 void host_set_config(struct host *host, const struct config *config);
 void host_network_changed(struct host *host);
+/* The network was opened, or is about to be closed. */
+void host_network_opened(struct host *host, bool is_open);
 /* Tells every session the listen port and the peer limit that hold now. */
 void host_instance_changed(struct host *host);
 
@@ -52,6 +57,7 @@ const struct config *host_config(const struct host *host);
 const struct instance_facts *host_facts(const struct host *host);
 struct ipc *host_ipc(const struct host *host);
 struct life *host_life(const struct host *host);
+struct worker *host_worker(const struct host *host);
 
 /* For ipc/: routing of calls, MESSAGE frames, hello and session ends. */
 /* Runs the handler of a method; false when no service has one. */

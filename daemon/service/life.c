@@ -73,6 +73,7 @@ static void on_drain(void *arg)
         return;
     }
     life->open = false;
+    host_network_opened(life->host, false);
     mesh_stop(mesh);
     announce_network(life);
     answer_stop(life);
@@ -107,6 +108,7 @@ static int open_network(struct life *life, char *error, size_t error_size)
     int result = mesh_start(host_mesh(life->host), error, error_size);
     if (result == 0) {
         life->open = true;
+        host_network_opened(life->host, true);
         announce_network(life);
     }
     return result;

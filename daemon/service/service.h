@@ -50,7 +50,10 @@ struct service {
     void (*on_hello)(void *self, json_t *reply); /* adds this service's facts to hello's reply */
     /* Adds what this service holds for a session to its row of session.list. */
     void (*on_describe_session)(void *self, uint64_t session, json_t *row);
-    void (*on_network_change)(void *self);
+    /* The network is open now; it is about to close. A private instance's opens and closes with its
+     * started sessions, a shared one's opens once. */
+    void (*on_network)(void *self, bool is_open);
+    void (*on_network_change)(void *self);                /* the machine's addresses changed */
     void (*on_session_end)(void *self, uint64_t session); /* drop what that client owned */
     void (*stop)(void *self);                             /* accept no new work, flush */
     void (*close)(void *self);                            /* free; undoes open */

@@ -70,6 +70,12 @@ void host_instance_changed(struct host *host)
     (void)host;
 }
 
+void host_network_opened(struct host *host, bool is_open)
+{
+    (void)host;
+    (void)is_open;
+}
+
 struct mesh *host_mesh(const struct host *host)
 {
     (void)host;

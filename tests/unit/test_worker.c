@@ -218,6 +218,27 @@ static void freeing_waits_for_running_jobs_and_drops_waiting_ones(void **state)
     assert_int_equal(fixture->freed, 3);
 }
 
+static void finishing_waits_until_the_job_has_run(void **state)
+{
+    struct fixture *fixture = *state;
+    worker_free(fixture->worker);
+    assert_int_equal(worker_new(fixture->loop, 1, 4, &fixture->worker), 0);
+    struct job *first = submit(fixture, run_waiting);
+    struct data *data = data_new(fixture);
+    struct job *second =
+        worker_submit(fixture->worker, "test", run, on_done, fixture, data, free_data);
+    assert_non_null(second);
+    assert_int_equal(sem_post(&fixture->gate), 0);
+    job_finish(fixture->worker, second);
+    assert_true(data->ran);
+    job_finish(fixture->worker, first); /* has run long ago */
+    assert_int_equal(fixture->freed, 0);
+    worker_free(fixture->worker);
+    fixture->worker = NULL;
+    assert_int_equal(fixture->done, 0);
+    assert_int_equal(fixture->freed, 2);
+}
+
 static void on_done_submit_next(void *arg, void *done)
 {
     struct fixture *fixture = arg;
@@ -258,6 +279,7 @@ int main(void)
         CASE(a_cancelled_job_runs_but_is_not_delivered),
         CASE(a_finished_job_can_still_be_cancelled),
         CASE(freeing_waits_for_running_jobs_and_drops_waiting_ones),
+        CASE(finishing_waits_until_the_job_has_run),
         CASE(jobs_may_submit_the_next_when_done),
         CASE(an_unused_worker_goes_without_waiting),
     };
