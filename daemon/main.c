@@ -179,13 +179,61 @@ static int open_state(struct ratsd *ratsd)
     return EXIT_OK;
 }
 
+/* The key that --identity-fd gives. The descriptor is closed, so that it is read once. */
+static int install_identity(struct ratsd *ratsd, bool *ret_installed)
+{
+    uint8_t secret[X25519_SIZE];
+    int result = identity_read_secret(ratsd->options.identity_fd, secret);
+    if (result < 0) {
+        (void)snprintf(ratsd->error, sizeof(ratsd->error),
+                       "--identity-fd %d: %s; it must hold the %d bytes of a key and end there",
+                       ratsd->options.identity_fd, strerror(-result), X25519_SIZE);
+    }
+    (void)close(ratsd->options.identity_fd);
+    ratsd->options.identity_fd = -1;
+    if (result == 0) {
+        result = identity_install(ratsd->state_fd, ratsd->paths.state, secret, ret_installed,
+                                  ratsd->error, sizeof(ratsd->error));
+    }
+    explicit_bzero(secret, sizeof(secret));
+    return result;
+}
+
+static void tell_of_identity(const struct ratsd *ratsd, const struct identity_report *report,
+                             bool installed)
+{
+    const char *directory = ratsd->paths.state;
+    if (report->created) {
+        log_info("identity", "made a new identity in %s", directory);
+    }
+    if (installed) {
+        log_info("identity", "the identity in %s is the one that was given", directory);
+    }
+    if (report->fixed_mode) {
+        log_warn("identity", "%s/" IDENTITY_FILE " was readable by others; now it is not",
+                 directory);
+    }
+    if (report->record_added && !installed) {
+        log_warn("identity", "%s/" IDENTITY_RECORD " was missing; made again from the key",
+                 directory);
+    }
+    if (report->record_repaired) {
+        log_warn("identity", "%s/" IDENTITY_RECORD " was damaged, the key is not; made again",
+                 directory);
+    }
+}
+
 static int open_identity(struct ratsd *ratsd)
 {
     struct identity_report report = {0};
+    bool installed = false;
     int result = 0;
     if (ratsd->options.new_identity) {
         result = identity_set_aside(ratsd->state_fd, ratsd->paths.state, ratsd->error,
                                     sizeof(ratsd->error));
+    }
+    if (result == 0 && ratsd->options.identity_fd >= 0) {
+        result = install_identity(ratsd, &installed);
     }
     if (result == 0) {
         result = identity_load(ratsd->state_fd, ratsd->paths.state, &ratsd->identity, &report,
@@ -194,21 +242,7 @@ static int open_identity(struct ratsd *ratsd)
     if (result < 0) {
         return fail(ratsd, result == -EINVAL ? EXIT_DAMAGED_KEY : EXIT_FAILED);
     }
-    if (report.created) {
-        log_info("identity", "made a new identity in %s", ratsd->paths.state);
-    }
-    if (report.fixed_mode) {
-        log_warn("identity", "%s/" IDENTITY_FILE " was readable by others; now it is not",
-                 ratsd->paths.state);
-    }
-    if (report.record_added) {
-        log_warn("identity", "%s/" IDENTITY_RECORD " was missing; made again from the key",
-                 ratsd->paths.state);
-    }
-    if (report.record_repaired) {
-        log_warn("identity", "%s/" IDENTITY_RECORD " was damaged, the key is not; made again",
-                 ratsd->paths.state);
-    }
+    tell_of_identity(ratsd, &report, installed);
     return EXIT_OK;
 }
 

@@ -26,6 +26,7 @@ enum {
     OPT_EXIT_IDLE,
     OPT_BACKGROUND,
     OPT_READY_FD,
+    OPT_IDENTITY_FD,
 };
 
 static const struct option long_options[] = {
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
     {"exit-idle", required_argument, NULL, OPT_EXIT_IDLE},
     {"background", no_argument, NULL, OPT_BACKGROUND},
     {"ready-fd", required_argument, NULL, OPT_READY_FD},
+    {"identity-fd", required_argument, NULL, OPT_IDENTITY_FD},
     {0},
 };
 
@@ -69,6 +71,7 @@ void options_print_help(void)
         "      --exit-idle SECONDS end when no client was attached for that long\n"
         "      --background        go to the background at once\n"
         "      --ready-fd FD       say there when clients can connect, or why they cannot\n"
+        "      --identity-fd FD    the key of the identity, 32 bytes, is read from there\n"
         "      --new-identity      set the identity aside and begin anew with another id\n"
         "  -h, --help              this text\n"
         "  -V, --version           version\n"
@@ -122,6 +125,13 @@ static int take_value(int option, struct options *options, char *error, size_t e
             return -EINVAL;
         }
         options->ready_fd = (int)number;
+    } else if (option == OPT_IDENTITY_FD) {
+        if (!parse_number(optarg, 0, INT_MAX, &number) || fcntl((int)number, F_GETFD) < 0) {
+            (void)snprintf(error, error_size, "--identity-fd %s: must be an open descriptor",
+                           optarg);
+            return -EINVAL;
+        }
+        options->identity_fd = (int)number;
     } else if (options->setting_count == OPTIONS_MAX_SETTINGS) {
         (void)snprintf(error, error_size, "--set may be given %d times", OPTIONS_MAX_SETTINGS);
         return -EINVAL;
@@ -181,7 +191,8 @@ static void take_option(int option, struct options *options)
 int options_parse(int argc, char **argv, struct options *ret_options, char *error,
                   size_t error_size)
 {
-    struct options options = {.action = ACTION_RUN, .instance = "default", .ready_fd = -1};
+    struct options options = {
+        .action = ACTION_RUN, .instance = "default", .ready_fd = -1, .identity_fd = -1};
     int option;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":hVi:c:", long_options, NULL)) != -1) {
@@ -191,7 +202,8 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *erro
                            option == ':' ? "needs a value" : "is not known or takes no value");
             return -EINVAL;
         }
-        bool has_form = option == OPT_EXIT_IDLE || option == OPT_READY_FD || option == OPT_SET;
+        bool has_form = option == OPT_EXIT_IDLE || option == OPT_READY_FD ||
+                        option == OPT_IDENTITY_FD || option == OPT_SET;
         if (has_form && take_value(option, &options, error, error_size) < 0) {
             return -EINVAL;
         }

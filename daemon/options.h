@@ -32,7 +32,8 @@ struct options {
     bool is_private;
     int64_t exit_idle_ms; /* 0: it runs until it is told to end */
     bool background;
-    int ready_fd; /* -1: nobody is told */
+    int ready_fd;    /* -1: nobody is told */
+    int identity_fd; /* -1: the key stays as it is */
 };
 
 /* 0, or -EINVAL with a sentence. Texts point into argv. */

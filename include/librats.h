@@ -909,6 +909,43 @@ RATS_API rats_error_t rats_set_encryption_enabled(rats_client_t client, int enab
 RATS_API int rats_is_encryption_enabled(rats_client_t client);
 
 /**
+ * Private key of the instance, that is its identity. Only a private instance shows it, and only to
+ * its owner; rats_get_public_key() is for everybody.
+ *
+ * @param client  handle; borrowed
+ * @return 64 lowercase hex digits, to be released with rats_string_free() (wipe them before); NULL
+ *         if the instance is shared or another user's (RATS_ERROR_NOT_PERMITTED) or the daemon is
+ *         gone (RATS_ERROR_NOT_RUNNING)
+ * One round trip. Thread-safe; may be called from a callback. IPC: instance.get_key. Since 1.0.
+ */
+RATS_API char *rats_get_encryption_key(rats_client_t client);
+
+/**
+ * Give the instance another private key and with it another peer id, as rats_set_protocol_name()
+ * sets the protocol. It is kept in the data directory (the key that was there beside it, as
+ * identity.key.old); a shared instance never gets it.
+ *
+ * @param client   handle; borrowed
+ * @param key_hex  64 hex digits, not all zero; copied. The library keeps the key until the handle
+ * is destroyed or another is set
+ * @return as rats_set_protocol_name(); RATS_ERROR_INVALID_PARAMETER if it is no key
+ * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC:
+ * instance.get_key. Since 1.0.
+ */
+RATS_API rats_error_t rats_set_encryption_key(rats_client_t client, const char *key_hex);
+
+/**
+ * Make a private key and give it to the instance, as rats_set_encryption_key() does.
+ *
+ * @param client  handle; borrowed
+ * @return 64 lowercase hex digits, to be released with rats_string_free() (wipe them before); NULL
+ *         where rats_set_encryption_key() would fail, with rats_last_error() saying why
+ * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC:
+ * instance.get_key. Since 1.0.
+ */
+RATS_API char *rats_generate_encryption_key(rats_client_t client);
+
+/**
  * Keep the identity and all other state elsewhere, as rats_set_protocol_name() sets the protocol.
  *
  * @param client     handle; borrowed

@@ -25,6 +25,7 @@ struct call {
     enum call_purpose purpose;
     unsigned ticket; /* CALL_START: which start it was */
     bool unattended; /* nobody waits; freed by whoever takes it */
+    bool secret;     /* the answer is wiped when it has been read */
     pthread_cond_t answered;
     bool done;
     bool failed; /* FAIL, not REPLY */

@@ -262,6 +262,7 @@ static int start_private(const struct instance_wish *wish, const char *runtime,
         .bind_address = wish->bind_address,
         .protocol = wish->protocol,
         .security = wish->security,
+        .key = wish->key,
         .deadline_ms = wish->deadline_ms,
     };
     return start(wish, &options, found);

@@ -27,7 +27,8 @@ struct instance_wish {
     const char *data_dir;
     const char *protocol;
     const char *bind_address;
-    int security; /* -1 as is, 0 plaintext, 1 Noise */
+    int security;       /* -1 as is, 0 plaintext, 1 Noise */
+    const uint8_t *key; /* of its identity, KEY_SIZE bytes; NULL: what its directory holds */
     int64_t deadline_ms;
 };
 

@@ -30,6 +30,12 @@ int origin_set(struct origin *origin, const struct instance_wish *wish)
     origin->port = wish->port;
     origin->policy = wish->policy;
     origin->security = wish->security;
+    origin->has_key = wish->key != NULL;
+    if (wish->key == NULL) {
+        explicit_bzero(origin->key, sizeof origin->key);
+    } else if (wish->key != origin->key) {
+        memcpy(origin->key, wish->key, sizeof origin->key);
+    }
     int rc = replace(&origin->data_dir, wish->data_dir);
     rc = rc == 0 ? replace(&origin->protocol, wish->protocol) : rc;
     return rc == 0 ? replace(&origin->bind_address, wish->bind_address) : rc;
@@ -40,6 +46,7 @@ void origin_fini(struct origin *origin)
     free(origin->data_dir);
     free(origin->protocol);
     free(origin->bind_address);
+    explicit_bzero(origin->key, sizeof origin->key);
 }
 
 /* (locked) */
@@ -91,6 +98,7 @@ static struct instance_wish present(const struct client *client)
         .protocol = client->origin.protocol,
         .bind_address = client->origin.bind_address,
         .security = client->origin.security,
+        .key = client->origin.has_key ? client->origin.key : NULL,
         .deadline_ms = clock_deadline(3 * MOVE_TIMEOUT_MS),
     };
 }
@@ -112,6 +120,9 @@ int client_diverge(struct client *client, const struct change *change)
     move.wish.security = change->security >= 0 ? change->security : client->mirror.encrypted;
     if (change->data_dir != NULL || !alone) {
         move.wish.data_dir = change->data_dir;
+    }
+    if (change->data_dir != NULL || change->key != NULL) {
+        move.wish.key = change->key;
     }
     client->move = &move;
     client->waiters++;

@@ -1,4 +1,4 @@
-/* Settings that make an instance what it is: protocol, security, data directory (api.md 1.4).
+/* Settings that make an instance what it is: protocol, security, key, data directory (api.md 1.4).
  *
  * They are given to an instance when it starts and never change in it. A handle that wants others
  * moves to a private instance that is started with them; where it was alone in a private one, that
@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "instance.h"
+#include "starter.h"
 
 struct client;
 
@@ -21,6 +22,8 @@ struct origin {
     char *protocol;
     char *bind_address;
     int security;
+    bool has_key;
+    uint8_t key[KEY_SIZE]; /* wiped with the handle */
 };
 
 struct move {
@@ -36,7 +39,8 @@ struct move {
 struct change {
     const char *protocol;
     int security;
-    const char *data_dir; /* absolute */
+    const char *data_dir; /* absolute; the identity in it replaces a key that was set before */
+    const uint8_t *key;   /* KEY_SIZE bytes */
 };
 
 /* 0 or -ENOMEM. */

@@ -145,6 +145,9 @@ static int read_answer(struct call *call, json_t **ret_result)
 {
     json_t *answer = NULL;
     int code = parse_answer(call, &answer);
+    if (call->secret && call->text != NULL) {
+        explicit_bzero(call->text, call->text_size);
+    }
     free(call->text);
     call->text = NULL;
     if (code != RATS_SUCCESS) {

@@ -19,6 +19,7 @@
 
 #define LOG_FD        2
 #define READY_FD      3
+#define KEY_FD        4
 #define HIGH_FD       10 /* our ends of pipes are above those the daemon gets */
 #define EXIT_IDLE     "60"
 #define DAEMON_OWNED  3 /* exit status of ratsd(8) */
@@ -138,6 +139,9 @@ static void build_command(const struct starter_options *options, struct command 
 {
     add(command, command->program, "--background");
     add(command, "--ready-fd", "3");
+    if (options->key != NULL) {
+        add(command, "--identity-fd", "4");
+    }
     add(command, "--instance", options->name);
     add(command, "--runtime-dir", options->runtime);
     add(command, "--socket", options->socket);
@@ -224,9 +228,16 @@ static int make_pipe(int ends[2])
     return rc;
 }
 
-/* 0 or an errno. log_fd -1: the log goes into a file beside the socket. */
+/* What the daemon is given besides words. */
+struct files {
+    int log;   /* -1: the log goes into a file beside the socket */
+    int ready; /* where it says that it is ready */
+    int key;   /* where its key stands; -1 */
+};
+
+/* 0 or an errno. */
 static int add_files(posix_spawn_file_actions_t *files, const struct starter_options *options,
-                     int log_fd, int ready_fd)
+                     const struct files *given)
 {
     char log_path[PATH_MAX];
     snprintf(log_path, sizeof log_path, "%s/%s.log", options->runtime, options->name);
@@ -235,16 +246,20 @@ static int add_files(posix_spawn_file_actions_t *files, const struct starter_opt
         rc = posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0);
     }
     if (rc == 0) {
-        rc = log_fd >= 0 ? posix_spawn_file_actions_adddup2(files, log_fd, LOG_FD)
-                         : posix_spawn_file_actions_addopen(
-                               files, LOG_FD, log_path,
-                               O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
+        rc = given->log >= 0 ? posix_spawn_file_actions_adddup2(files, given->log, LOG_FD)
+                             : posix_spawn_file_actions_addopen(
+                                   files, LOG_FD, log_path,
+                                   O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
     }
     if (rc == 0) {
-        rc = posix_spawn_file_actions_adddup2(files, ready_fd, READY_FD);
+        rc = posix_spawn_file_actions_adddup2(files, given->ready, READY_FD);
+    }
+    if (rc == 0 && given->key >= 0) {
+        rc = posix_spawn_file_actions_adddup2(files, given->key, KEY_FD);
     }
     if (rc == 0) {
-        rc = posix_spawn_file_actions_addclosefrom_np(files, READY_FD + 1);
+        rc = posix_spawn_file_actions_addclosefrom_np(files,
+                                                      given->key >= 0 ? KEY_FD + 1 : READY_FD + 1);
     }
     return rc == 0 ? posix_spawn_file_actions_addchdir_np(files, "/") : rc;
 }
@@ -264,8 +279,8 @@ static int add_attributes(posix_spawnattr_t *attributes)
                    : rc;
 }
 
-static int run(const struct starter_options *options, struct command *command, int log_fd,
-               int ready_fd, pid_t *ret_pid)
+static int run(const struct starter_options *options, struct command *command,
+               const struct files *given, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -282,7 +297,7 @@ static int run(const struct starter_options *options, struct command *command, i
                 char **out;
                 char *const *words;
             } cast = {.in = command->words}; /* execve() does not change what they point to */
-            rc = add_files(&files, options, log_fd, ready_fd);
+            rc = add_files(&files, options, given);
             rc = rc == 0 ? add_attributes(&attributes) : rc;
             rc = rc == 0 ? posix_spawn(ret_pid, command->program, &files, &attributes, cast.words,
                                        environment)
@@ -346,11 +361,33 @@ static void reap(pid_t pid)
     }
 }
 
+/* Its own ends of what it waits on and reads. The log's never wait: nobody waits for a log. */
+static int make_pipes(const struct starter_options *options, int ready[2], int log[2], int key[2])
+{
+    int rc = make_pipe(ready);
+    if (rc == 0 && options->is_private) {
+        rc = make_pipe(log);
+        for (int i = 0; i < 2 && rc == 0; i++) {
+            rc = fcntl(log[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+        }
+    }
+    if (rc == 0 && options->key != NULL) {
+        rc = make_pipe(key);
+        /* A new pipe has room for it. */
+        if (rc == 0 && write(key[1], options->key, KEY_SIZE) != (ssize_t)KEY_SIZE) {
+            rc = -EIO;
+        }
+        close_fd(&key[1]);
+    }
+    return rc;
+}
+
 int starter_run(const struct starter_options *options, int *ret_log_fd, char error[ERROR_TEXT_SIZE])
 {
     struct command *command = calloc(1, sizeof *command);
     int ready[2] = {-1, -1};
     int log[2] = {-1, -1};
+    int key[2] = {-1, -1};
     pid_t pid = -1;
     if (command == NULL) {
         return fail(error, RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
@@ -363,14 +400,11 @@ int starter_run(const struct starter_options *options, int *ret_log_fd, char err
         goto out;
     }
     build_command(options, command);
-    int rc = make_pipe(ready);
-    if (rc == 0 && options->is_private) {
-        rc = make_pipe(log);
-        for (int i = 0; i < 2 && rc == 0; i++) { /* nobody ever waits for a log */
-            rc = fcntl(log[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-        }
+    int rc = make_pipes(options, ready, log, key);
+    if (rc == 0) {
+        const struct files given = {.log = log[1], .ready = ready[1], .key = key[0]};
+        rc = -run(options, command, &given, &pid);
     }
-    rc = rc == 0 ? -run(options, command, log[1], ready[1], &pid) : rc;
     if (rc < 0) {
         code = fail(error, RATS_ERROR_OPERATION_FAILED, "cannot start %s: %s", command->program,
                     strerror(-rc));
@@ -388,6 +422,8 @@ out:
     close_fd(&ready[1]);
     close_fd(&log[0]);
     close_fd(&log[1]);
+    close_fd(&key[0]);
+    close_fd(&key[1]);
     free(command);
     return code;
 }

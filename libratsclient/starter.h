@@ -9,6 +9,8 @@
 
 #include "error.h"
 
+#define KEY_SIZE 32u /* of an identity's private key */
+
 struct starter_options {
     bool is_private;          /* else the user's default instance, on demand */
     const char *runtime;      /* runtime directory, which is there */
@@ -19,6 +21,7 @@ struct starter_options {
     const char *bind_address; /* NULL: all */
     const char *protocol;     /* NULL: as configured */
     int security;             /* -1 as configured, 0 plaintext, 1 Noise */
+    const uint8_t *key;       /* of its identity, KEY_SIZE bytes, through a pipe; NULL: its own */
     int64_t deadline_ms;
 };
 

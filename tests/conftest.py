@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 
 import daemons  # noqa: E402  (found through the line above)
+from place import Place  # noqa: E402
 
 
 @pytest.fixture
@@ -24,6 +25,14 @@ def pair(daemon):
     first, second = daemon(name="a"), daemon(name="b")
     daemons.link(first, second)
     return first, second
+
+
+@pytest.fixture
+def place():
+    """A user of one's own, in whose directories programs start daemons by themselves."""
+    made = Place()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

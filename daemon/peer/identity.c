@@ -223,3 +223,70 @@ int identity_set_aside(int directory, const char *directory_path, char *error, s
     }
     return 0;
 }
+
+int identity_read_secret(int fd, uint8_t ret_secret[X25519_SIZE])
+{
+    uint8_t read_bytes[X25519_SIZE + 1]; /* one more than there may be */
+    size_t size = 0;
+    int rc = 0;
+    while (rc == 0 && size < sizeof read_bytes) {
+        ssize_t got = read(fd, read_bytes + size, sizeof read_bytes - size);
+        if (got == 0) {
+            break;
+        }
+        if (got > 0) {
+            size += (size_t)got;
+        } else if (errno != EINTR) {
+            rc = -errno;
+        }
+    }
+    if (rc == 0 && size != X25519_SIZE) {
+        rc = -EINVAL;
+    }
+    if (rc == 0) {
+        memcpy(ret_secret, read_bytes, X25519_SIZE);
+    }
+    explicit_bzero(read_bytes, sizeof read_bytes);
+    return rc;
+}
+
+/* Everything but the key itself: a copy of the old one, and no record that would contradict the new
+ * one. A key without its record is whole, so it does not matter where this is cut short. */
+static int make_way(const struct loading *loading, struct bytes old)
+{
+    int rc = statefile_write(loading->directory, IDENTITY_FILE ".old", old);
+    if (rc != 0) {
+        return cannot(loading, rc, "keep", IDENTITY_FILE ".old");
+    }
+    rc = statefile_rename(loading->directory, IDENTITY_RECORD, IDENTITY_RECORD ".old");
+    return rc == 0 || rc == -ENOENT ? 0 : cannot(loading, rc, "set aside", IDENTITY_RECORD);
+}
+
+int identity_install(int directory, const char *directory_path, const uint8_t secret[X25519_SIZE],
+                     bool *ret_changed, char *error, size_t error_size)
+{
+    const struct loading loading = {directory, directory_path, error, error_size};
+    uint8_t old[X25519_SIZE];
+    size_t size = 0;
+    bool changed = true;
+    int rc = statefile_read(directory, IDENTITY_FILE, old, sizeof old, &size);
+    if (rc == 0 && size == X25519_SIZE) {
+        changed = memcmp(old, secret, X25519_SIZE) != 0;
+        rc = changed ? make_way(&loading, bytes_make(old, size)) : 0;
+    } else if (rc == -ENOENT) {
+        rc = statefile_rename(directory, IDENTITY_RECORD, IDENTITY_RECORD ".old");
+        rc = rc == 0 || rc == -ENOENT ? 0 : cannot(&loading, rc, "set aside", IDENTITY_RECORD);
+    } else {
+        rc = rc == 0 || rc == -EFBIG ? damaged(&loading)
+                                     : cannot(&loading, rc, "read", IDENTITY_FILE);
+    }
+    if (rc == 0 && changed) {
+        rc = statefile_write(directory, IDENTITY_FILE, bytes_make(secret, X25519_SIZE));
+        rc = rc == 0 ? 0 : cannot(&loading, rc, "write", IDENTITY_FILE);
+    }
+    explicit_bzero(old, sizeof old);
+    if (rc == 0) {
+        *ret_changed = changed;
+    }
+    return rc;
+}

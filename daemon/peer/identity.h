@@ -35,6 +35,14 @@ int identity_load(int directory, const char *directory_path, struct identity *re
 /* Renames key and record to NAME.old, so that the next load creates others. 0, also when there is
  * nothing to rename; or a negative errno and a sentence. */
 int identity_set_aside(int directory, const char *directory_path, char *error, size_t error_size);
+/* Reads exactly 32 secret bytes up to the end of fd. 0; -EINVAL when there are fewer or more; other
+ * negative errno. */
+int identity_read_secret(int fd, uint8_t ret_secret[X25519_SIZE]);
+/* Puts another secret in the place of the present one, which is kept as identity.key.old. At every
+ * instant the directory holds one of the two, whole. *ret_changed: it was not the same already. 0,
+ * or a negative errno and a sentence; then the old one is still in place. */
+int identity_install(int directory, const char *directory_path, const uint8_t secret[X25519_SIZE],
+                     bool *ret_changed, char *error, size_t error_size);
 /* From 32 secret bytes. 0 or -EIO. */
 int identity_init(struct identity *identity, const uint8_t secret[X25519_SIZE]);
 void identity_wipe(struct identity *identity);

@@ -1,6 +1,7 @@
 #include "service/instance.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -73,6 +74,22 @@ static void on_get(void *self, struct request *request)
     request_reply(request, result);
 }
 
+static void on_get_key(void *self, struct request *request)
+{
+    struct instance *instance = self;
+    if (life_is_shared(host_life(instance->host))) {
+        request_fail(request, E_NOT_PERMITTED,
+                     "the private key of a shared instance is handed to nobody; "
+                     "rats_get_public_key() gives the public one to everybody");
+        return;
+    }
+    const struct identity *identity = mesh_identity(host_mesh(instance->host));
+    char key[2 * X25519_SIZE + 1];
+    hex_format(bytes_make(identity->secret, X25519_SIZE), key);
+    request_reply(request, json_pack("{s:s}", "key", key));
+    explicit_bzero(key, sizeof(key));
+}
+
 static void reply_level(struct request *request)
 {
     request_reply(request, json_pack("{s:s}", "level", log_level_name(log_get_level())));
@@ -102,6 +119,7 @@ static void instance_close(void *self)
 
 static const struct method_handler instance_methods[] = {
     {M_INSTANCE_GET, on_get},
+    {M_INSTANCE_GET_KEY, on_get_key},
     {M_LOG_GET_LEVEL, on_get_level},
     {M_LOG_SET_LEVEL, on_set_level},
     {0},

@@ -55,6 +55,9 @@ static json_t *describe_field(const struct field *field)
     if (field->flags & FIELD_NULLABLE) {
         failed |= put(row, "nullable", json_true());
     }
+    if (field->flags & FIELD_SECRET) {
+        failed |= put(row, "secret", json_true());
+    }
     if (field->min != 0 || field->max != 0) {
         failed |= put(row, "min", json_integer(field->min));
         if (field->max != 0) {

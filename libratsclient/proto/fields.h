@@ -22,6 +22,7 @@ enum field_type {
 
 #define FIELD_REQUIRED 1u
 #define FIELD_NULLABLE 2u
+#define FIELD_SECRET   4u /* shown by ratsctl only when asked for */
 
 struct field {
     const char *name;

@@ -131,6 +131,19 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                    "rats_set_data_directory rats_get_data_directory",
             .ctl = "status",
         },
+    [M_INSTANCE_GET_KEY] =
+        {
+            .name = "instance.get_key",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "The private key of a private instance, for its owner; that of a shared one "
+                       "is handed to nobody.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_TEXT("key", FIELD_REQUIRED | FIELD_SECRET,
+                                    "X25519 private key, 64 hexadecimal digits", 64, 64)),
+            .errors = ERRORS(E_NOT_PERMITTED),
+            .api = "rats_get_encryption_key rats_set_encryption_key rats_generate_encryption_key",
+        },
     [M_SESSION_START] =
         {
             .name = "session.start",

@@ -187,6 +187,19 @@ enum exit_code run_protocol(struct ctl *ctl, char **arguments, int count)
                               "protocol --help");
 }
 
+/* In place: a terminal's scroll-back and a log of commands are no place for keys. */
+static void hide_secrets(const char *method, json_t *result)
+{
+    enum method_id id = method_find(method, strlen(method));
+    const struct field *field = id == METHOD_COUNT ? NO_FIELDS : proto_methods[id].result;
+    for (; field->type != T_END; field++) {
+        if ((field->flags & FIELD_SECRET) != 0 && json_object_get(result, field->name) != NULL) {
+            (void)json_object_set_new(result, field->name,
+                                      json_string("(hidden; --show-secrets prints it)"));
+        }
+    }
+}
+
 enum exit_code run_call(struct ctl *ctl, char **arguments, int count)
 {
     json_t *params = NULL;
@@ -212,6 +225,9 @@ enum exit_code run_call(struct ctl *ctl, char **arguments, int count)
     code = session_call_named(ctl, arguments[0], params, ctl->call_timeout_ms, &result);
     if (code != EXIT_DONE) {
         return code;
+    }
+    if (!options_have(ctl->options, OPT_SHOW_SECRETS)) {
+        hide_secrets(arguments[0], result);
     }
     if (ctl->output.json != JSON_NONE) {
         output_object(&ctl->output, json_pack("{s:o}", "result", result));

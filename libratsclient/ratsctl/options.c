@@ -25,6 +25,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_PEER] = {"--peer", "ID", "wait: for that peer; connect: accept no other"},
     [OPT_PEERS] = {"--peers", "N", "wait until that many peers are connected"},
     [OPT_ONLINE] = {"--online", NULL, "wait until the daemon answers and listens"},
+    [OPT_SHOW_SECRETS] = {"--show-secrets", NULL, "print private keys instead of hiding them"},
 };
 
 #define ERROR(...) ((void)snprintf(error, error_size, __VA_ARGS__), -EINVAL)

@@ -27,6 +27,7 @@ enum option_id {
     OPT_PEER,
     OPT_PEERS,
     OPT_ONLINE,
+    OPT_SHOW_SECRETS,
     OPTION_COUNT,
 };
 

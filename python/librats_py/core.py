@@ -360,6 +360,44 @@ class RatsClient(MessageMethods, ProcessMethods):
         """Whether links are encrypted."""
         return bool(self._session.call("rats_is_encryption_enabled"))
 
+    def get_encryption_key(self) -> str:
+        """Private key of the instance: 64 hexadecimal digits.
+
+        Returns:
+            str: ``""`` when the instance is shared or another user's; ``last_error`` says why
+        """
+        return self._session.text("rats_get_encryption_key")
+
+    def set_encryption_key(self, key_hex: str) -> None:
+        """Be the peer of this private key, as ``set_protocol_name`` does for the protocol.
+
+        Args:
+            key_hex: 64 hexadecimal digits, not all zero
+
+        Raises:
+            RatsError: the client is started, or may have no instance of its own
+            RatsInvalidParameterError: not a key
+        """
+        self._session.call_checked(
+            "Set encryption key", "rats_set_encryption_key", encode(key_hex, "key_hex")
+        )
+
+    def generate_encryption_key(self) -> str:
+        """Make a private key and be its peer, as ``set_encryption_key`` does.
+
+        Returns:
+            str: the key; ``""`` where ``set_encryption_key`` would raise, and ``last_error`` says
+            why
+        """
+        key, error = interruptible(self._generate_key)
+        if error is not None:
+            self._session.remember(*error)
+        return key
+
+    def _generate_key(self) -> Tuple[str, Optional[Tuple[ErrorCode, str]]]:
+        key = self._session.text("rats_generate_encryption_key")
+        return key, None if key else self._session.remembered()
+
     def set_data_directory(self, directory_path: str) -> None:
         """Keep the identity there, as ``set_protocol_name`` does for the protocol.
 

@@ -139,6 +139,9 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     # security and data
     "rats_set_encryption_enabled": (c_int, (_handle, c_int)),
     "rats_is_encryption_enabled": (c_int, (_handle,)),
+    "rats_get_encryption_key": (c_void_p, (_handle,)),
+    "rats_set_encryption_key": (c_int, (_handle, c_char_p)),
+    "rats_generate_encryption_key": (c_void_p, (_handle,)),
     "rats_set_data_directory": (c_int, (_handle, c_char_p)),
     "rats_get_data_directory": (c_void_p, (_handle,)),
     # untyped messages

@@ -416,6 +416,122 @@ static void an_identity_set_aside_can_be_put_back(void **state)
     assert_int_equal(identity_set_aside(directory, path, error, sizeof error), 0); /* none left */
 }
 
+static int install(const uint8_t secret[X25519_SIZE], bool *ret_changed)
+{
+    char error[512] = "";
+    int rc = identity_install(directory, path, secret, ret_changed, error, sizeof error);
+    assert_int_equal(rc == 0, error[0] == '\0');
+    return rc;
+}
+
+static void a_key_that_is_given_takes_the_place_of_the_old_one_which_is_kept(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    uint8_t given[X25519_SIZE];
+    uint8_t kept[X25519_SIZE];
+    bool changed = false;
+    struct outcome first = make_both(record);
+    memset(given, 0x5a, sizeof given);
+    assert_int_equal(install(given, &changed), 0);
+    assert_true(changed);
+    struct outcome second = load();
+    assert_int_equal(second.rc, 0);
+    assert_false(second.report.created);
+    assert_memory_equal(second.identity.secret, given, sizeof given);
+    assert_int_equal(get_named(IDENTITY_FILE ".old", kept, sizeof kept), X25519_SIZE);
+    assert_memory_equal(kept, first.identity.secret, sizeof kept);
+    assert_int_equal(mode_of(IDENTITY_FILE), 0600);
+    assert_int_equal(mode_of(IDENTITY_FILE ".old"), 0600);
+    assert_int_equal(install(given, &changed), 0); /* the same again: the old one stays kept */
+    assert_false(changed);
+    assert_int_equal(get_named(IDENTITY_FILE ".old", kept, sizeof kept), X25519_SIZE);
+    assert_memory_equal(kept, first.identity.secret, sizeof kept);
+}
+
+static void a_key_can_be_given_to_an_empty_directory(void **state)
+{
+    (void)state;
+    uint8_t given[X25519_SIZE] = {1};
+    bool changed = false;
+    assert_int_equal(install(given, &changed), 0);
+    assert_true(changed);
+    struct outcome outcome = load();
+    assert_int_equal(outcome.rc, 0);
+    assert_memory_equal(outcome.identity.secret, given, sizeof given);
+    assert_false(is_there(IDENTITY_FILE ".old"));
+}
+
+static void a_damaged_key_is_not_replaced_by_one_that_is_given(void **state)
+{
+    (void)state;
+    uint8_t bytes[X25519_SIZE + 1] = {1};
+    bool changed = false;
+    put_file(bytes, sizeof bytes, 0600);
+    assert_int_equal(install(bytes, &changed), -EINVAL);
+    put_file(bytes, 5, 0600);
+    assert_int_equal(install(bytes, &changed), -EINVAL);
+    uint8_t found[8];
+    assert_int_equal(get_file(found, sizeof found), 5);
+}
+
+static void a_key_that_cannot_be_written_leaves_the_old_one(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    uint8_t given[X25519_SIZE] = {7};
+    bool changed = false;
+    struct outcome made = make_both(record);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    int rc = install(given, &changed);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rc, -EFBIG);
+    struct outcome outcome = load();
+    assert_int_equal(outcome.rc, 0);
+    assert_true(peer_id_equal(&outcome.identity.id, &made.identity.id));
+}
+
+/* Everything a crash may leave on the way is one of the two identities. */
+static void no_moment_of_giving_a_key_is_without_one(void **state)
+{
+    (void)state;
+    char record[RECORD_SIZE + 1];
+    struct outcome made = make_both(record);
+    put_named(IDENTITY_FILE ".old", made.identity.secret, X25519_SIZE, 0600);
+    assert_int_equal(load().rc, 0);
+    assert_int_equal(renameat(directory, IDENTITY_RECORD, directory, IDENTITY_RECORD ".old"), 0);
+    struct outcome outcome = load();
+    assert_int_equal(outcome.rc, 0);
+    assert_true(peer_id_equal(&outcome.identity.id, &made.identity.id));
+}
+
+static int read_secret(const void *data, size_t size, uint8_t secret[X25519_SIZE])
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], data, size), size);
+    assert_int_equal(close(ends[1]), 0);
+    int rc = identity_read_secret(ends[0], secret);
+    assert_int_equal(close(ends[0]), 0);
+    return rc;
+}
+
+static void a_key_is_read_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    const uint8_t data[X25519_SIZE + 8] = {3, 1, 4};
+    uint8_t secret[X25519_SIZE] = {0};
+    for (size_t size = 0; size <= sizeof data; size++) {
+        assert_int_equal(read_secret(data, size, secret), size == X25519_SIZE ? 0 : -EINVAL);
+    }
+    assert_memory_equal(secret, data, sizeof secret);
+    assert_int_equal(identity_read_secret(-1, secret), -EBADF);
+}
+
 static void keys_and_ids_are_those_of_the_vectors(void **state)
 {
     (void)state;
@@ -467,6 +583,12 @@ int main(int argc, char **argv)
         CASE(both_damaged_is_refused),
         CASE(the_secret_a_crash_left_is_removed),
         CASE(an_identity_set_aside_can_be_put_back),
+        CASE(a_key_that_is_given_takes_the_place_of_the_old_one_which_is_kept),
+        CASE(a_key_can_be_given_to_an_empty_directory),
+        CASE(a_damaged_key_is_not_replaced_by_one_that_is_given),
+        CASE(a_key_that_cannot_be_written_leaves_the_old_one),
+        CASE(no_moment_of_giving_a_key_is_without_one),
+        cmocka_unit_test(a_key_is_read_whole_or_not_at_all),
         cmocka_unit_test(keys_and_ids_are_those_of_the_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,9 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_set_encryption_enabled(NULL, 1), RATS_ERROR_INVALID_HANDLE);
     assert_int_equal(rats_is_encryption_enabled(NULL), 0);
     assert_null(rats_get_data_directory(NULL));
+    assert_null(rats_get_encryption_key(NULL));
+    assert_null(rats_generate_encryption_key(NULL));
+    assert_int_equal(rats_set_encryption_key(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_send(NULL, "x", "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_broadcast(NULL, "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_on(NULL, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
@@ -130,6 +133,7 @@ static void null_pointers_on_a_handle_are_refused_by_family(void **state)
     assert_int_equal(rats_disconnect_peer_by_id(none, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_protocol_name(none, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_protocol_version(none, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_set_encryption_key(none, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_send(none, NULL, "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_send(none, "x", NULL, "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_send(none, "x", "x", NULL, 1), RATS_ERROR_INVALID_PARAMETER);

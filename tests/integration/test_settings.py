@@ -1,0 +1,259 @@
+"""Settings that make an instance what it is, and what becomes of a handle that wants others (api.md
+1.4, 3.5, 3.9, 3.10, D3, D11, D16)."""
+import os
+import subprocess
+
+import pytest
+from daemons import RATSCTL, free_port, wait_until
+
+# --- the divergence rule ---
+
+def test_a_private_instance_takes_other_settings(place):
+    port = free_port()
+    place.run("""
+        a = RatsClient(%d)
+        got = []
+        a.set_string_callback(lambda peer, text: got.append(text))
+        kept = a.get_our_peer_id()
+        a.set_protocol_name("game"); a.set_protocol_version("7")
+        assert (a.get_protocol_name(), a.get_protocol_version()) == ("game", "7")
+        a.set_encryption_enabled(False)
+        assert not a.is_encryption_enabled()
+        assert a.get_our_peer_id() == kept and a.get_listen_port() == %d
+        info = a.get_instance_info()
+        assert info["protocol"] == "game/7" and info["security"] == "plaintext", info
+        data = %r
+        a.set_data_directory(data + "//")
+        assert a.get_data_directory() == data and a.get_our_peer_id() != kept
+        a.set_data_directory(data)
+        a.start()
+        assert a.get_listen_port() == %d
+        with RatsClient(private=True, protocol="game/7", security="plaintext") as b:
+            b.start()
+            b.connect("127.0.0.1", %d)
+            b.broadcast_string("hello")
+            wait(lambda: got == ["hello"])
+        a.set_protocol_name("game")
+        for call in (lambda: a.set_protocol_name("other"), lambda: a.set_encryption_enabled(True)):
+            try:
+                call()
+                sys.exit("was taken")
+            except RatsError:
+                pass
+        a.close()
+        """ % (port, port, os.path.join(place.directory, "deep", "data"), port, port))
+    place.gone()
+
+
+def test_a_shared_instance_is_left(place):
+    place.run("""
+        a, b = RatsClient(), RatsClient()
+        shared = a.get_our_peer_id()
+        a.set_protocol_name("game")
+        assert a.get_our_peer_id() != shared == b.get_our_peer_id()
+        assert b.get_protocol_name() == "rats"
+        a.start(); b.start()
+        assert a.get_listen_port() not in (0, b.get_listen_port())
+        assert not a.get_instance_info()["shared"] and b.get_instance_info()["shared"]
+        a.close()
+        assert b.is_attached()
+        b.close()
+        """)
+    wait_until(lambda: len(place.daemons()) == 1, "the private one is gone")
+
+
+def test_a_private_instance_that_others_use_is_left(place):
+    place.run("""
+        a, b = RatsClient(%d), RatsClient(%d)
+        a.set_protocol_name("game")
+        assert b.is_attached() and b.get_protocol_name() == "rats"
+        assert a.get_socket_path() != b.get_socket_path()
+        a.close(); b.close()
+        """ % ((free_port(),) * 2))
+    place.gone()
+
+
+def test_a_setting_that_cannot_be_had_changes_nothing(place):
+    place.run("""
+        a, b = RatsClient(%d), RatsClient(%d)
+        kept = a.get_our_peer_id()
+        try:
+            a.set_data_directory(b.get_data_directory())
+            sys.exit("was taken")
+        except RatsError:
+            print(a.last_error())
+        assert a.is_attached() and a.get_our_peer_id() == kept
+        a.start(); a.close(); b.close()
+        """ % (free_port(), free_port()))
+    place.gone()
+
+
+def test_a_named_socket_is_never_left(place, daemon):
+    node = daemon()
+    place.run("""
+        a = RatsClient(socket_path=%r)
+        a.set_protocol_name("librats"); a.set_encryption_enabled(True)
+        try:
+            a.set_protocol_name("game")
+            sys.exit("was taken")
+        except RatsError:
+            pass
+        a.close()
+        """ % node.socket)
+    assert not place.daemons()
+
+
+# --- the private key ---
+
+KEY = "5a" * 32
+
+
+@pytest.mark.parametrize("policy", ["auto", "private"])
+def test_a_key_set_before_start_is_read_back(place, policy):
+    """What upstream's own tests do on a handle that is not started, and what comes of it."""
+    place.run("""
+        client = RatsClient(0)
+        assert client.is_encryption_enabled()
+        client.set_encryption_enabled(True)
+        key = %r
+        client.set_encryption_key(key)
+        assert client.get_encryption_key() == key
+        made = client.generate_encryption_key()
+        assert len(made) == 64 and made != key and client.get_encryption_key() == made
+        client.set_encryption_key(key.upper())
+        assert client.get_encryption_key() == key
+        ident = client.get_our_peer_id()
+        client.set_protocol_name("game")              # what was set before stays
+        client.set_encryption_enabled(False)
+        assert client.get_encryption_key() == key and client.get_our_peer_id() == ident
+        client.start()
+        assert client.get_our_peer_id() == ident
+        client.close()
+        """ % KEY, RATS_CREATE=policy)
+
+
+def test_the_key_of_a_shared_instance_stays_its_own(place):
+    place.run("""
+        a, b = RatsClient(), RatsClient()
+        shared = b.get_our_peer_id()
+        assert a.get_encryption_key() == ""
+        assert a.last_error()[0] == -8 and "shared" in a.last_error()[1], a.last_error()
+        a.set_encryption_key(%r)
+        assert a.get_our_peer_id() != shared
+        a.start(); b.start()
+        assert a.get_our_peer_id() != shared == b.get_our_peer_id()
+        assert b.is_attached() and b.get_encryption_key() == ""
+        a.close()
+        with RatsClient() as c:
+            assert c.get_our_peer_id() == shared
+        b.close()
+        """ % KEY)
+
+
+def test_a_key_is_kept_where_the_port_keeps_its_state(place):
+    port = free_port()
+    code = """
+        with RatsClient(%d) as a:
+            print(a.get_our_peer_id(), a.get_data_directory())
+        """ % port
+    first, state = place.run(code).split()
+    place.run("""
+        with RatsClient(%d) as a:
+            a.set_encryption_key(%r)
+            a.set_encryption_key(%r)      # the same again is no change
+            assert a.get_listen_port() == %d
+        """ % (port, KEY, KEY, port))
+    second, _ = place.run(code).split()
+    assert first != second
+    with open(os.path.join(state, "identity.key"), "rb") as file:
+        assert file.read() == bytes.fromhex(KEY)
+    assert sorted(os.listdir(state)) == ["identity.key", "identity.key.old", "identity.pub",
+                                         "identity.pub.old", "lock"]
+    for name in os.listdir(state):
+        assert os.stat(os.path.join(state, name)).st_mode & 0o077 == 0, name
+    place.gone()
+
+
+def test_a_started_handle_keeps_its_key(place):
+    place.run("""
+        a = RatsClient(%d)
+        a.set_encryption_key(%r)
+        a.start()
+        a.set_encryption_key(%r)
+        try:
+            a.set_encryption_key("22" * 32)
+            sys.exit("was taken")
+        except RatsError as error:
+            assert error.code == -4 and "started" in error.detail, error.detail
+        assert a.generate_encryption_key() == "" and a.last_error()[0] == -4
+        assert a.get_encryption_key() == %r
+        a.stop()
+        assert a.generate_encryption_key() == a.get_encryption_key() != %r
+        a.close()
+        """ % (free_port(), KEY, KEY, KEY, KEY))
+    place.gone()
+
+
+def test_what_is_no_key_is_refused(place):
+    place.run("""
+        with RatsClient(%d) as a:
+            kept = a.get_our_peer_id()
+            for wrong in ("", "0" * 64, "1g" * 32, "11" * 31, "11" * 33, " " + "11" * 31 + "1"):
+                try:
+                    a.set_encryption_key(wrong)
+                    sys.exit("was taken")
+                except RatsInvalidParameterError:
+                    pass
+            assert a.get_our_peer_id() == kept
+        """ % free_port())
+    place.gone()
+
+
+def test_nobody_can_read_a_key_that_was_set(place):
+    """Neither in a command line, nor in an environment, nor in a log, nor in what ratsctl prints."""
+    program = place.spawn("""
+        from librats_py.ctypes_wrapper import get_librats
+        get_librats().lib.rats_set_log_level(b"DEBUG")
+        a = RatsClient(%d)
+        a.set_encryption_key(%r)
+        a.start()
+        print(a.get_socket_path(), flush=True)
+        sys.stdin.read()
+        a.close()
+        """ % (free_port(), KEY))
+    sock = program.stdout.readline().strip()
+    assert place.daemons()
+    for pid in place.daemons():
+        for name in ("cmdline", "environ"):
+            with open("/proc/%d/%s" % (pid, name), "rb") as file:
+                shown = file.read()
+            assert KEY.encode() not in shown and bytes.fromhex(KEY) not in shown
+        # Every descriptor but its own is closed: the pipe the key came through, too.
+        pipes = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in ("3", "4")
+                 if os.path.exists("/proc/%d/fd/%s" % (pid, fd))]
+        assert not [pipe for pipe in pipes if pipe.startswith("pipe:")], pipes
+    call = [RATSCTL, "--socket", sock, "call", "instance.get_key"]
+    for words, visible in (([], False), (["--json"], False), (["--show-secrets"], True)):
+        printed = subprocess.run(call + words, env=place.environment(), check=True,
+                                 stdout=subprocess.PIPE, universal_newlines=True).stdout
+        assert (KEY in printed) == visible, printed
+    _, said = program.communicate("", timeout=30)
+    assert program.returncode == 0, said
+    assert "identity" in said and KEY not in said
+    place.gone()
+
+
+def test_a_key_that_cannot_be_had_changes_nothing(place, daemon):
+    node = daemon()
+    place.run("""
+        with RatsClient(socket_path=%r) as a:
+            kept = a.get_our_peer_id()
+            try:
+                a.set_encryption_key(%r)
+                sys.exit("was taken")
+            except RatsError as error:
+                assert error.code == -4, error.code
+            assert a.generate_encryption_key() == "" and a.last_error()[0] == -4
+            assert a.get_our_peer_id() == kept and a.is_attached()
+        """ % (node.socket, KEY))
+    assert not place.daemons()
