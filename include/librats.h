@@ -889,13 +889,16 @@ RATS_API char *rats_get_protocol_version(rats_client_t client);
  */
 
 /**
- * Switch encryption on or off, as rats_set_protocol_name() sets the protocol.
+ * Switch encryption on or off. A private instance that nobody else uses does that at once, also
+ * while the session is started, for links made from then on; present ones stay as they are. Where
+ * the instance is shared this is as rats_set_protocol_name(), and fails while the session is
+ * started.
  *
  * @param client   handle; borrowed
  * @param enabled  0: plaintext, which neither encrypts nor proves who peers are; else Noise
  * @return as rats_set_protocol_name(); RATS_ERROR_INVALID_HANDLE
- * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC: hello.
- * Since 1.0.
+ * Blocks 12 s at most where it moves. Thread-safe; may be called from a callback. IPC:
+ * instance.set_security. Since 1.0.
  */
 RATS_API rats_error_t rats_set_encryption_enabled(rats_client_t client, int enabled);
 

@@ -42,7 +42,7 @@ static const char *text_of(const json_t *object, const char *key)
     return text == NULL ? "" : text;
 }
 
-static void set_limits(struct mirror *mirror, const json_t *fields)
+static void set_changeable(struct mirror *mirror, const json_t *fields)
 {
     const json_t *port = json_object_get(fields, "listen_port");
     const json_t *most = json_object_get(fields, "max_peers");
@@ -51,6 +51,9 @@ static void set_limits(struct mirror *mirror, const json_t *fields)
     }
     if (json_is_integer(most)) {
         mirror->max_peers = json_integer_value(most);
+    }
+    if (json_is_string(json_object_get(fields, "security"))) {
+        mirror->encrypted = strcmp(text_of(fields, "security"), "plaintext") != 0;
     }
 }
 
@@ -65,9 +68,9 @@ int mirror_set_hello(struct mirror *mirror, const json_t *hello, int64_t now_ms)
              text_of(hello, "public_key"));
     snprintf(mirror->protocol, sizeof mirror->protocol, "%s", text_of(hello, "protocol"));
     snprintf(mirror->daemon, sizeof mirror->daemon, "%s", text_of(hello, "daemon"));
-    mirror->encrypted = strcmp(text_of(hello, "security"), "plaintext") != 0;
+    mirror->encrypted = true; /* unless it says otherwise */
     mirror->is_private = json_is_false(json_object_get(hello, "shared"));
-    set_limits(mirror, hello);
+    set_changeable(mirror, hello);
     mirror_clear_peers(mirror);
     const json_t *rows = json_object_get(hello, "peers");
     for (size_t i = 0; i < json_array_size(rows); i++) {
@@ -82,7 +85,7 @@ int mirror_set_hello(struct mirror *mirror, const json_t *hello, int64_t now_ms)
 
 void mirror_set_instance(struct mirror *mirror, const json_t *fields)
 {
-    set_limits(mirror, fields);
+    set_changeable(mirror, fields);
 }
 
 int mirror_put_peer(struct mirror *mirror, json_t *row, int64_t now_ms)

@@ -14,6 +14,39 @@
 
 #define KEY_DIGITS ((size_t)2 * KEY_SIZE)
 
+/* (locked) In place: a private instance of ours alone can do that even while it is started. */
+static int switch_security(struct client *client, bool encrypted)
+{
+    struct call call = {0};
+    int code = request_begin(client, &call, M_INSTANCE_SET_SECURITY,
+                             json_pack("{s:s}", "security", encrypted ? "noise" : "plaintext"));
+    if (code == RATS_SUCCESS) {
+        code = request_end(client, &call, CALL_TIMEOUT_MS, NULL);
+    }
+    if (code == RATS_SUCCESS) {
+        client->mirror.encrypted = encrypted;
+        client->origin.security = encrypted;
+    }
+    return code;
+}
+
+/* (locked) */
+static int want_security(struct client *client, bool encrypted)
+{
+    int code = RATS_ERROR_BUSY;
+    if (client->mirror.is_private) {
+        code = switch_security(client, encrypted);
+    }
+    /* Shared, with other machines' programs or with our own: others keep what they have. */
+    if (code == RATS_ERROR_BUSY) {
+        code = client_diverge(client, &(struct change){.security = encrypted});
+    }
+    if (code == RATS_SUCCESS) {
+        error_clear();
+    }
+    return code;
+}
+
 rats_error_t rats_set_encryption_enabled(rats_client_t handle, int enabled)
 {
     struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
@@ -26,7 +59,7 @@ rats_error_t rats_set_encryption_enabled(rats_client_t handle, int enabled)
     if (!client->mirror.known) {
         code = error_set(RATS_ERROR_NOT_RUNNING, "the handle is not attached");
     } else if (client->mirror.encrypted != wanted) {
-        code = client_diverge(client, &(struct change){.security = wanted});
+        code = want_security(client, wanted);
     }
     client_unlock(client);
     return error_v1(code);

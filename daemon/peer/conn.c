@@ -170,7 +170,7 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
     if (payload.size > WIRE_MAX_PAYLOAD) {
         return -EMSGSIZE;
     }
-    bool sealed = conn->context->security == SECURITY_NOISE;
+    bool sealed = conn->security == SECURITY_NOISE;
     size_t body_size = MESSAGE_HEADER_SIZE + payload.size + (sealed ? WIRE_TAG_SIZE : 0);
     if (buf_size(&conn->out) >= conn->context->queue_limit) {
         return -ENOBUFS;
@@ -243,7 +243,7 @@ static void handle_handshake(struct conn *conn, struct bytes block)
 
 static void handle_message(struct conn *conn, uint8_t *body, size_t size)
 {
-    if (conn->context->security == SECURITY_NOISE) {
+    if (conn->security == SECURITY_NOISE) {
         if (size < WIRE_TAG_SIZE + MESSAGE_HEADER_SIZE ||
             aead_open(&conn->receive, body, size) != 0) {
             conn_close(conn, CONN_CLOSED_PROTOCOL, false);
@@ -419,6 +419,7 @@ int conn_new(const struct conn_context *context, struct link *link,
         .link = link,
         .callbacks = *callbacks,
         .arg = arg,
+        .security = context->security,
         .state = CONN_CONNECTING,
     };
     intake_init(&conn->in);
@@ -447,7 +448,7 @@ const struct peer_id *conn_peer_id(const struct conn *conn)
 
 const uint8_t *conn_public_key(const struct conn *conn)
 {
-    return conn->context->security == SECURITY_NOISE ? conn->public_key : NULL;
+    return conn->security == SECURITY_NOISE ? conn->public_key : NULL;
 }
 
 const struct link *conn_link(const struct conn *conn)

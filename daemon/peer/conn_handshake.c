@@ -72,7 +72,7 @@ int conn_handshake_begin(struct conn *conn)
     if (!conn->link->outgoing) {
         return 0; /* keys are made when the first block is there */
     }
-    if (conn->context->security == SECURITY_PLAINTEXT) {
+    if (conn->security == SECURITY_PLAINTEXT) {
         return write_plaintext(conn);
     }
     int rc = start_noise(conn);
@@ -81,8 +81,8 @@ int conn_handshake_begin(struct conn *conn)
 
 int conn_handshake_block(struct conn *conn, struct bytes block)
 {
-    return conn->context->security == SECURITY_PLAINTEXT ? read_plaintext(conn, block)
-                                                         : read_noise(conn, block);
+    return conn->security == SECURITY_PLAINTEXT ? read_plaintext(conn, block)
+                                                : read_noise(conn, block);
 }
 
 void conn_handshake_fini(struct conn *conn)

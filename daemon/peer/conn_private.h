@@ -18,6 +18,7 @@ struct conn {
     struct link *link;
     struct conn_callbacks callbacks;
     void *arg;
+    enum security security; /* as it was when the connection began */
     enum conn_state state;
     unsigned holds;
     bool blocked;      /* the link took less than it was given: on_writable follows */

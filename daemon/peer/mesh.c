@@ -360,6 +360,11 @@ bool mesh_is_encrypted(const struct mesh *mesh)
     return mesh->conns.security == SECURITY_NOISE;
 }
 
+void mesh_set_encrypted(struct mesh *mesh, bool encrypted)
+{
+    mesh->conns.security = encrypted ? SECURITY_NOISE : SECURITY_PLAINTEXT;
+}
+
 const struct identity *mesh_identity(const struct mesh *mesh)
 {
     return mesh->identity;

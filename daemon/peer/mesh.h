@@ -56,6 +56,8 @@ void mesh_network_changed(struct mesh *mesh);
 uint16_t mesh_port(const struct mesh *mesh); /* 0 = not listening */
 const char *mesh_protocol(const struct mesh *mesh);
 bool mesh_is_encrypted(const struct mesh *mesh);
+/* Of connections that begin from now on; the others stay as they are. */
+void mesh_set_encrypted(struct mesh *mesh, bool encrypted);
 const struct identity *mesh_identity(const struct mesh *mesh);
 size_t mesh_peer_count(const struct mesh *mesh);
 /* Our own addresses as others told us, each with our listen port (wire-core 6); unproven. */

@@ -69,9 +69,10 @@ static void on_retired_timer(void *arg)
 
 /* Does the other end surely know this connection as established? Who writes the last handshake
  * message is established first; the other end when that arrives. */
-static bool other_end_has(const struct mesh *mesh, const struct contact *contact)
+static bool other_end_has(const struct contact *contact)
 {
-    bool we_were_first = contact->outgoing == mesh_is_encrypted(mesh);
+    bool encrypted = conn_public_key(contact->conn) != NULL;
+    bool we_were_first = contact->outgoing == encrypted;
     return !we_were_first || contact->heard;
 }
 
@@ -97,7 +98,7 @@ static void retire(struct peer *peer, struct contact *loser, bool is_newcomer)
     if (order_decides) {
         loser->until_ms = now_ms + (loser->outgoing ? RETIRED_OTHER_MS : RETIRED_DECIDER_MS);
         loser->until_heard = false;
-    } else if (!other_end_has(mesh, survivor) || suspicious) {
+    } else if (!other_end_has(survivor) || suspicious) {
         loser->until_ms = now_ms + RETIRED_MS;
         loser->until_heard = true;
     } else {

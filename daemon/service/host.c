@@ -287,8 +287,9 @@ size_t host_demand_peers(struct host *host, size_t demand)
 void host_instance_changed(struct host *host)
 {
     host_emit(host, EV_INSTANCE_CHANGED,
-              json_pack("{s:i, s:I}", "listen_port", (int)life_port(host->life), "max_peers",
-                        (json_int_t)mesh_max_peers(host->mesh)));
+              json_pack("{s:i, s:I, s:s}", "listen_port", (int)life_port(host->life), "max_peers",
+                        (json_int_t)mesh_max_peers(host->mesh), "security",
+                        mesh_is_encrypted(host->mesh) ? "noise" : "plaintext"));
 }
 
 void host_session_ended(struct host *host, uint64_t session)

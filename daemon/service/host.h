@@ -47,7 +47,7 @@ void host_set_config(struct host *host, const struct config *config);
 void host_network_changed(struct host *host);
 /* The network was opened, or is about to be closed. */
 void host_network_opened(struct host *host, bool is_open);
-/* Tells every session the listen port and the peer limit that hold now. */
+/* Tells every session the listen port, the peer limit and the security that hold now. */
 void host_instance_changed(struct host *host);
 
 struct loop *host_loop(const struct host *host);

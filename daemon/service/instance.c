@@ -90,6 +90,30 @@ static void on_get_key(void *self, struct request *request)
     explicit_bzero(key, sizeof(key));
 }
 
+static void on_set_security(void *self, struct request *request)
+{
+    struct instance *instance = self;
+    struct host *host = instance->host;
+    const char *word = json_string_value(json_object_get(request_params(request), "security"));
+    const bool encrypted = strcmp(word, "noise") == 0;
+    if (life_is_shared(host_life(host))) {
+        request_fail(request, E_NOT_PERMITTED,
+                     "the security of a shared instance is the administrator's: set it in "
+                     "ratsd.conf(5)");
+        return;
+    }
+    if (host_session_count(host) > 1) {
+        request_fail(request, E_BUSY, "other programs use this instance");
+        return;
+    }
+    if (mesh_is_encrypted(host_mesh(host)) != encrypted) {
+        mesh_set_encrypted(host_mesh(host), encrypted);
+        log_info("instance", "new links are %s from now on", encrypted ? "encrypted" : "plaintext");
+        host_instance_changed(host);
+    }
+    request_reply(request, NULL);
+}
+
 static void reply_level(struct request *request)
 {
     request_reply(request, json_pack("{s:s}", "level", log_level_name(log_get_level())));
@@ -120,6 +144,7 @@ static void instance_close(void *self)
 static const struct method_handler instance_methods[] = {
     {M_INSTANCE_GET, on_get},
     {M_INSTANCE_GET_KEY, on_get_key},
+    {M_INSTANCE_SET_SECURITY, on_set_security},
     {M_LOG_GET_LEVEL, on_get_level},
     {M_LOG_SET_LEVEL, on_set_level},
     {0},

@@ -35,10 +35,11 @@ const struct event_row proto_events[EVENT_COUNT] = {
     [EV_INSTANCE_CHANGED] =
         {
             .name = "instance.changed",
-            .summary = "The listen port or the peer limit of the instance changed.",
+            .summary = "The listen port, the peer limit or the security of the instance changed.",
             .fields = FIELDS(
                 F_UINT("listen_port", FIELD_REQUIRED, "port the instance listens on", 0, 65535),
-                F_UINT("max_peers", FIELD_REQUIRED, "peers allowed; 0 = no limit", 0, 0)),
+                F_UINT("max_peers", FIELD_REQUIRED, "peers allowed; 0 = no limit", 0, 0),
+                F_CHOICE("security", 0, "security mode of new links", "noise|plaintext")),
         },
     [EV_SESSION_ATTACHED] =
         {

@@ -144,6 +144,19 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .errors = ERRORS(E_NOT_PERMITTED),
             .api = "rats_get_encryption_key rats_set_encryption_key rats_generate_encryption_key",
         },
+    [M_INSTANCE_SET_SECURITY] =
+        {
+            .name = "instance.set_security",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Encryption of a private instance that no other session uses, for links "
+                       "made from now on; present links stay as they are.",
+            .params = FIELDS(
+                F_CHOICE("security", FIELD_REQUIRED, "mode of new links", "noise|plaintext")),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_PERMITTED, E_BUSY),
+            .api = "rats_set_encryption_enabled",
+        },
     [M_SESSION_START] =
         {
             .name = "session.start",
@@ -233,15 +246,16 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .name = "peer.connect",
             .stability = STABLE,
             .summary = "Dials an address and answers once the peer behind it is usable.",
-            .params = FIELDS(
-                F_TEXT("host", FIELD_REQUIRED, "name or address; names are resolved by the daemon",
-                       1, 255),
-                F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),
-                F_UINT_DEFAULT("timeout_ms", "milliseconds to try at most", 1, 600000, "15000"),
-                F_PEER("peer", 0, "refuse the link unless this peer answers; default: any peer")),
-            .result = FIELDS(
-                F_PEER("peer", FIELD_REQUIRED, "the peer that answered"),
-                F_BOOL("already", FIELD_REQUIRED, "whether it was connected before the call")),
+            .params = FIELDS(F_TEXT("host", FIELD_REQUIRED,
+                                    "name or address; names are resolved by the daemon", 1, 255),
+                             F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),
+                             F_UINT_DEFAULT("timeout_ms", "milliseconds to try at most", 1, 600000,
+                                            "15000"),
+                             F_PEER("peer", 0,
+                                    "refuse the link unless this peer answers; default: any peer")),
+            .result = FIELDS(F_PEER("peer", FIELD_REQUIRED, "the peer that answered"),
+                             F_BOOL("already",
+                                    FIELD_REQUIRED, "whether it was connected before the call")),
             .errors = ERRORS(E_CONNECT_FAILED, E_TIMEOUT, E_NOT_RUNNING, E_BUSY),
             .api = "rats_connect rats_connect_with_strategy",
             .ctl = "connect",

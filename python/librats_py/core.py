@@ -347,10 +347,14 @@ class RatsClient(MessageMethods, ProcessMethods):
         )
 
     def set_encryption_enabled(self, enabled: bool) -> None:
-        """Noise or plaintext, as ``set_protocol_name`` does for the protocol.
+        """Noise or plaintext, for links made from now on.
+
+        A private instance that nobody else uses is switched at once, also while it is started;
+        a shared one is left, as ``set_protocol_name`` does it.
 
         Raises:
-            RatsError: the client is started, or may have no instance of its own
+            RatsError: the instance is shared and the client is started, or may have no instance
+                of its own
         """
         self._session.call_checked(
             "Set encryption enabled", "rats_set_encryption_enabled", int(bool(enabled))

@@ -34,7 +34,7 @@ def test_a_private_instance_takes_other_settings(place):
             b.broadcast_string("hello")
             wait(lambda: got == ["hello"])
         a.set_protocol_name("game")
-        for call in (lambda: a.set_protocol_name("other"), lambda: a.set_encryption_enabled(True)):
+        for call in (lambda: a.set_protocol_name("other"), lambda: a.set_data_directory("/tmp")):
             try:
                 call()
                 sys.exit("was taken")
@@ -101,6 +101,80 @@ def test_a_named_socket_is_never_left(place, daemon):
         a.close()
         """ % node.socket)
     assert not place.daemons()
+
+
+# --- encryption of an instance that is started ---
+
+def test_encryption_is_switched_while_started(place):
+    """Links that are there stay as they are; those made afterwards are of the new kind."""
+    place.run("""
+        a = RatsClient(private=True)
+        plain = RatsClient(private=True, security="plaintext")
+        sealed, other = RatsClient(private=True), RatsClient(private=True)
+        got, events = [], []
+        a.set_string_callback(lambda peer, text: got.append(text))
+        a.set_event_callback(lambda event, fields, sequence: events.append((event, fields)))
+        for client in (a, plain, sealed, other):
+            client.start()
+        ident = a.get_our_peer_id()
+        a.connect("127.0.0.1", sealed.get_listen_port())
+        a.set_encryption_enabled(False)
+        assert not a.is_encryption_enabled()
+        assert ("noise", "plaintext") == tuple(c.get_instance_info()["security"] for c in (other, a))
+        wait(lambda: "plaintext" in [fields["security"] for event, fields in events
+                                     if event == "instance.changed"])
+        plain.connect("127.0.0.1", a.get_listen_port())
+        try:
+            other.connect("127.0.0.1", a.get_listen_port())
+            sys.exit("connected")
+        except RatsConnectionError:
+            pass
+        assert a.get_our_peer_id() == ident
+        wait(lambda: a.get_peer_count() == 2)
+        assert a.get_peer_info(sealed.get_our_peer_id())["encryption_enabled"]
+        assert not a.get_peer_info(plain.get_our_peer_id())["encryption_enabled"]
+        wait(lambda: sealed.get_peer_count() == plain.get_peer_count() == 1)
+        sealed.broadcast_string("sealed"); plain.broadcast_string("plain")
+        wait(lambda: sorted(got) == ["plain", "sealed"])
+        a.set_encryption_enabled(True)
+        other.connect("127.0.0.1", a.get_listen_port())
+        wait(lambda: a.get_peer_count() == 3)
+        for client in (a, plain, sealed, other):
+            client.close()
+        """)
+    place.gone()
+
+
+def test_encryption_of_others_is_not_switched(place):
+    """Who shares an instance, and be it a private one, gets another; not while it is started."""
+    place.run("""
+        port = %d
+        for a, b in ((RatsClient(), RatsClient()), (RatsClient(port), RatsClient(port))):
+            a.start()
+            try:
+                a.set_encryption_enabled(False)
+                sys.exit("was taken")
+            except RatsError as error:
+                assert error.code == -4 and "started" in error.detail, error.detail
+            assert a.is_encryption_enabled()
+            a.stop()
+            a.set_encryption_enabled(False)
+            assert not a.is_encryption_enabled() and b.is_encryption_enabled()
+            assert a.get_socket_path() != b.get_socket_path()
+            a.close(); b.close()
+        """ % free_port())
+
+
+def test_a_private_instance_is_switched_without_being_started_again(place):
+    place.run("""
+        with RatsClient(private=True) as a:
+            kept = a.get_our_peer_id(), a.get_socket_path()
+            a.set_encryption_enabled(False)
+            assert (a.get_our_peer_id(), a.get_socket_path()) == kept
+            a.set_protocol_name("game")
+            assert not a.is_encryption_enabled()
+        """)
+    place.gone()
 
 
 # --- the private key ---
