@@ -46,18 +46,35 @@ static void end(struct calls *calls, struct call *call)
     (void)pthread_cond_signal(&call->answered);
 }
 
-void calls_finish(struct calls *calls, struct call *call, bool failed, struct bytes text)
+/* With a NUL behind it; NULL when out of memory. */
+static uint8_t *copy(struct bytes from)
+{
+    uint8_t *to = malloc(from.size + 1);
+    if (to != NULL) {
+        if (from.size > 0) {
+            memcpy(to, from.data, from.size);
+        }
+        to[from.size] = '\0';
+    }
+    return to;
+}
+
+void calls_finish(struct calls *calls, struct call *call, bool failed, struct bytes text,
+                  struct bytes body)
 {
     call->failed = failed;
-    call->text = call->unattended ? NULL : malloc(text.size + 1);
-    if (call->text != NULL) {
-        if (text.size > 0) {
-            memcpy(call->text, text.data, text.size);
-        }
-        call->text[text.size] = '\0';
+    if (!call->unattended) {
+        call->text = (char *)copy(text);
         call->text_size = text.size;
-    } else {
-        call->lost = true;
+        call->body = call->wants_body && !failed ? copy(body) : NULL;
+        call->body_size = body.size;
+        call->lost = call->text == NULL || (call->wants_body && !failed && call->body == NULL);
+        if (call->lost) {
+            free(call->text);
+            free(call->body);
+            call->text = NULL;
+            call->body = NULL;
+        }
     }
     end(calls, call);
 }

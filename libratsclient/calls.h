@@ -32,6 +32,9 @@ struct call {
     bool lost;   /* no answer will come */
     char *text;  /* JSON of the answer, NUL-terminated; taken by the waiter */
     size_t text_size;
+    bool wants_body;
+    uint8_t *body; /* of the REPLY, with a NUL behind it, if wanted; taken by the waiter */
+    size_t body_size;
 };
 
 struct calls {
@@ -48,8 +51,9 @@ void calls_add(struct calls *calls, struct call *call);
 struct call *calls_find(const struct calls *calls, uint64_t id);
 void calls_remove(struct calls *calls, struct call *call);
 /* Removes it and hands the answer over; a call that nobody waits for is freed. Failing to copy the
- * text counts as a lost answer. */
-void calls_finish(struct calls *calls, struct call *call, bool failed, struct bytes text);
+ * text or a wanted body counts as a lost answer. */
+void calls_finish(struct calls *calls, struct call *call, bool failed, struct bytes text,
+                  struct bytes body);
 /* Waiters look around: the handle is closing. */
 void calls_wake_all(struct calls *calls);
 /* No answer will come to any of them. */

@@ -161,6 +161,17 @@ void *dispatch_main(void *client);
  */
 int request_call(struct client *client, enum method_id method, json_t *params, int timeout_ms,
                  json_t **ret_result);
+/* The same for a method whose CALL or REPLY has a body: raw bytes behind the JSON. */
+struct body_call {
+    enum method_id method;
+    json_t *params;    /* taken, as above */
+    struct bytes body; /* borrowed */
+    int timeout_ms;
+    json_t *result; /* of a success, a new reference */
+    uint8_t *reply; /* of a success: the body of the answer and a NUL; release with free() */
+    size_t reply_size;
+};
+int request_call_body(struct client *client, struct body_call *call);
 /* (locked) The two halves, for callers that change state together with the order of calls.
  * params is taken. After request_begin() succeeded request_end() must follow. */
 int request_begin(struct client *client, struct call *call, enum method_id method, json_t *params);

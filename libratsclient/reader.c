@@ -25,10 +25,11 @@
 struct reader {
     struct client *client;
     struct stream stream;
-    bool events;         /* whether the part not handed over yet holds EVENT frames */
-    bool messages;       /* or MESSAGE frames */
-    uint64_t dropped[4]; /* messages dropped since the last report, by plane */
-    bool hung_up;        /* seen while paused */
+    bool events;   /* whether the part not handed over yet holds EVENT frames */
+    bool messages; /* or MESSAGE frames */
+    uint64_t
+        dropped[4]; /* messages dropped since the last report, by plane; 0: events with a body */
+    bool hung_up;   /* seen while paused */
 };
 
 /* Events the library makes ------------------------------------------------------------------ */
@@ -90,20 +91,23 @@ static void renounce_peers(struct client *client)
 static void report_dropped(struct reader *reader)
 {
     uint64_t *dropped = reader->dropped;
-    const uint64_t total = dropped[PLANE_CHANNEL] + dropped[PLANE_TYPED] + dropped[PLANE_TOPIC];
+    const uint64_t total =
+        dropped[0] + dropped[PLANE_CHANNEL] + dropped[PLANE_TYPED] + dropped[PLANE_TOPIC];
     if (total > 0 && reader->client->inbox.bytes <= INBOX_MARK) {
         reader_queue_event(reader->client, proto_events[EV_LOST].name,
-                           json_pack("{s:I, s:I, s:I, s:I}", "channel",
+                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "channel",
                                      (json_int_t)dropped[PLANE_CHANNEL], "typed",
                                      (json_int_t)dropped[PLANE_TYPED], "topic",
-                                     (json_int_t)dropped[PLANE_TOPIC], "total", (json_int_t)total));
+                                     (json_int_t)dropped[PLANE_TOPIC], "storage",
+                                     (json_int_t)dropped[0], "total", (json_int_t)total));
         memset(dropped, 0, sizeof reader->dropped);
     }
 }
 
 /* Frames to the inbox ----------------------------------------------------------------------- */
 
-/* Takes the messages out of data, keeps the events. Returns what is left. */
+/* Takes the messages out of data, and events as large; keeps the other events. Returns what is
+ * left. */
 static size_t drop_messages(struct reader *reader, uint8_t *data, size_t size)
 {
     size_t kept = 0;
@@ -112,7 +116,9 @@ static size_t drop_messages(struct reader *reader, uint8_t *data, size_t size)
     size_t frame_size;
     while (frame_decode(data + at, size - at, &frame, &frame_size) == FRAME_OK) {
         struct message_head head;
-        if (frame.kind == FRAME_EVENT) {
+        if (frame.kind == FRAME_EVENT && frame.body_size > 0) {
+            reader->dropped[0]++;
+        } else if (frame.kind == FRAME_EVENT) {
             memmove(data + kept, data + at, frame_size);
             kept += frame_size;
         } else if (frame.kind == FRAME_MESSAGE &&
@@ -148,6 +154,7 @@ static int hand_over(struct reader *reader, size_t end)
     return rc;
 }
 
+/* An answer of more than 64 KiB stands in the body; behind a head the body is something else. */
 static struct bytes answer_text(const struct frame *frame)
 {
     return frame->head_size > 0 ? bytes_make(frame->head, frame->head_size)
@@ -201,7 +208,9 @@ static int on_answer(struct reader *reader, const struct frame *frame)
     const bool starts = call->purpose == CALL_START && !failed;
     const size_t frame_start = stream_frame_start(&reader->stream, frame);
     const struct call copy = *call;
-    calls_finish(&client->calls, call, failed, text);
+    calls_finish(&client->calls, call, failed, text,
+                 frame->head_size > 0 ? bytes_make(frame->body, frame->body_size)
+                                      : bytes_make(NULL, 0));
     return starts ? begin_session(reader, &copy, frame_start) : 0;
 }
 
@@ -250,6 +259,7 @@ static int take_frame(struct reader *reader, const struct frame *frame)
         return 0;
     case FRAME_EVENT:
         reader->events = true;
+        reader->messages = reader->messages || frame->body_size > 0;
         client_lock(client);
         rc = mirror_event(client, frame);
         client_unlock(client);

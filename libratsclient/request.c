@@ -12,9 +12,38 @@
 #include "proto/frame.h"
 #include "proto/json_head.h"
 
+static int explain_begin(int rc)
+{
+    switch (rc) {
+    case -E2BIG:
+        return error_set(RATS_ERROR_INVALID_PARAMETER, "the parameters are larger than 64 KiB");
+    case -ENOTCONN:
+        return error_set(RATS_ERROR_NOT_RUNNING, "the daemon is gone");
+    case -ETIMEDOUT:
+        return error_set(RATS_ERROR_TIMEOUT, "the daemon took nothing for %d ms",
+                         OUTBOX_TIMEOUT_MS);
+    default:
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+}
+
+/* (locked) The frame on its way and the call among those that wait, or neither. A body has to wait
+ * for room: meanwhile the connection may end, and the call with it. */
+static int send_call(struct client *client, struct call *call, struct bytes frame,
+                     struct bytes body)
+{
+    calls_add(&client->calls, call);
+    const int rc = body.size == 0 ? outbox_post(&client->outbox, frame)
+                                  : outbox_send(&client->outbox, frame, body);
+    if (rc < 0 && (body.size == 0 || !call->done)) {
+        calls_remove(&client->calls, call);
+    }
+    return rc;
+}
+
 /* (locked) */
 static int begin_text(struct client *client, struct call *call, const char *method,
-                      const char *params)
+                      const char *params, struct bytes body)
 {
     if (!client->attached) {
         return error_set(RATS_ERROR_NOT_RUNNING,
@@ -26,23 +55,13 @@ static int begin_text(struct client *client, struct call *call, const char *meth
     const bool unattended = call->unattended; /* such a call may be answered and gone once sent */
     uint8_t *frame = NULL;
     size_t size = 0;
-    int rc = call_frame(client->calls.last_id + 1, method, params, &frame, &size);
-    if (rc == -E2BIG) {
-        return error_set(RATS_ERROR_INVALID_PARAMETER, "the parameters are larger than 64 KiB");
-    }
+    int rc = call_frame(client->calls.last_id + 1, method, params, body.size, &frame, &size);
     if (rc == 0) {
-        calls_add(&client->calls, call);
-        rc = outbox_post(&client->outbox, bytes_make(frame, size));
-        if (rc < 0) { /* it fails before it gives the lock away, so the call is still there */
-            calls_remove(&client->calls, call);
-        }
+        rc = send_call(client, call, bytes_make(frame, size), body);
     }
     free(frame);
-    if (rc == -ENOTCONN) {
-        return error_set(RATS_ERROR_NOT_RUNNING, "the daemon is gone");
-    }
     if (rc < 0) {
-        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+        return explain_begin(rc);
     }
     if (client->reader_paused && !unattended) {
         client_wake(client); /* the answer stands behind events nobody has taken yet */
@@ -51,12 +70,12 @@ static int begin_text(struct client *client, struct call *call, const char *meth
 }
 
 static int begin_attended(struct client *client, struct call *call, const char *method,
-                          const char *params)
+                          const char *params, struct bytes body)
 {
     if (condition_init(&call->answered) < 0) {
         return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
-    const int code = begin_text(client, call, method, params);
+    const int code = begin_text(client, call, method, params, body);
     if (code != RATS_SUCCESS) {
         (void)pthread_cond_destroy(&call->answered);
     }
@@ -76,7 +95,8 @@ int request_begin(struct client *client, struct call *call, enum method_id metho
     if (text == NULL) {
         return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
-    const int code = begin_attended(client, call, proto_methods[method].name, text);
+    const int code =
+        begin_attended(client, call, proto_methods[method].name, text, bytes_make(NULL, 0));
     free(text);
     return code;
 }
@@ -192,6 +212,33 @@ int request_call(struct client *client, enum method_id method, json_t *params, i
     return code;
 }
 
+int request_call_body(struct client *client, struct body_call *body_call)
+{
+    struct call call = {.wants_body = true};
+    char *text = params_text(body_call->params);
+    body_call->params = NULL;
+    if (text == NULL) {
+        return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+    }
+    client_lock(client);
+    client->waiters++; /* the handle outlives the wait for room */
+    int code =
+        begin_attended(client, &call, proto_methods[body_call->method].name, text, body_call->body);
+    if (code == RATS_SUCCESS) {
+        code = request_end(client, &call, body_call->timeout_ms, &body_call->result);
+    }
+    client_leave(client);
+    client_unlock(client);
+    free(text);
+    if (code == RATS_SUCCESS) {
+        body_call->reply = call.body;
+        body_call->reply_size = call.body_size;
+    } else {
+        free(call.body);
+    }
+    return code;
+}
+
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose)
 {
@@ -202,7 +249,7 @@ void request_post(struct client *client, enum method_id method, json_t *params,
         call->unattended = true;
         call->purpose = purpose;
         call->ticket = client->start_ticket;
-        code = begin_text(client, call, proto_methods[method].name, text);
+        code = begin_text(client, call, proto_methods[method].name, text, bytes_make(NULL, 0));
     }
     if (code == RATS_ERROR_MEMORY_ALLOCATION && client->attached) {
         log_write(LOG_ERROR, "out of memory; '%s' is said again after attaching again",
@@ -280,7 +327,7 @@ rats_error_t rats_call(rats_client_t handle, const char *method, const char *par
     }
     struct call call = {0};
     client_lock(client);
-    code = begin_attended(client, &call, method, params);
+    code = begin_attended(client, &call, method, params, bytes_make(NULL, 0));
     if (code == RATS_SUCCESS) {
         code = wait_answer(client, &call, timeout_ms);
     }

@@ -84,6 +84,10 @@ def version(row):
     return "%d.%d" % tuple(row["since"])
 
 
+def body_lines(frame, body):
+    return [".Pp"] + sentences("Body of the %s: %s" % (frame, body)) if body else []
+
+
 def method_lines(methods):
     lines = []
     for row in methods:
@@ -94,7 +98,9 @@ def method_lines(methods):
             % (version(row), row["stability"], row["permission"])
         )
         lines += [".Pp", "Parameters:"] + field_lines(row["params"])
+        lines += body_lines("call", row.get("body"))
         lines += [".Pp", "Result:"] + field_lines(row["result"])
+        lines += body_lines("reply", row.get("reply_body"))
         lines += [".Pp", "Errors: " + ", ".join(row["errors"]) + "."]
         if row["api"]:
             lines.append("C functions:")
@@ -120,6 +126,7 @@ def event_lines(events):
         if row.get("callback"):
             lines += ["C functions:"] + functions([row["callback"]])
         lines += [".Pp", "Fields:"] + field_lines(row["fields"])
+        lines += body_lines("event", row.get("body"))
     return lines
 
 

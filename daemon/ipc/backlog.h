@@ -6,7 +6,12 @@
 
 #include "util/buf.h"
 
-enum backlog_kind { BACKLOG_CONTROL, BACKLOG_MESSAGE, BACKLOG_KIND_COUNT };
+enum backlog_kind {
+    BACKLOG_CONTROL,
+    BACKLOG_MESSAGE,
+    BACKLOG_BODY, /* answers with a body: never dropped, but made only while few are unread */
+    BACKLOG_KIND_COUNT,
+};
 
 /* A run of bytes of one kind. */
 struct backlog_run {

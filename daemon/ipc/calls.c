@@ -22,6 +22,7 @@ struct request {
     uint64_t id;
     enum method_id method;
     json_t *params;
+    struct bytes body; /* while the handler runs */
     void (*on_cancel)(void *arg);
     void *arg;
 };
@@ -41,6 +42,11 @@ const json_t *request_params(const struct request *request)
     return request->params;
 }
 
+struct bytes request_body(const struct request *request)
+{
+    return request->body;
+}
+
 uint64_t request_session(const struct request *request)
 {
     return request->session->number;
@@ -56,6 +62,15 @@ void request_reply(struct request *request, json_t *result)
     session_send_json(request->session, FRAME_REPLY, request->id,
                       result == NULL ? json_object() : result);
     request_free(request);
+}
+
+int request_reply_body(struct request *request, json_t *result, struct bytes body)
+{
+    int code = session_send_body(request->session, request->id, result, body);
+    if (code == 0) {
+        request_free(request);
+    }
+    return code;
 }
 
 void request_reply_text(struct request *request, struct bytes text)
@@ -117,6 +132,7 @@ void request_fail_errno(struct request *request, int negative_errno, const char 
 
 void request_defer(struct request *request, void (*on_cancel)(void *arg), void *arg)
 {
+    request->body = bytes_make(NULL, 0); /* a view of what the session read */
     request->on_cancel = on_cancel;
     request->arg = arg;
     list_append(&request->session->calls, &request->node);
@@ -216,13 +232,15 @@ static void unknown_method(struct request *request, const char *name, size_t siz
 }
 
 /* NULL after the session was rejected or the call failed. head is taken. */
-static struct request *make_request(struct session *session, uint64_t id, json_t *head)
+static struct request *make_request(struct session *session, const struct frame *frame,
+                                    json_t *head)
 {
     json_t *params = json_object_get(head, "p");
     struct request *request = xalloc(sizeof(*request));
     list_init(&request->node);
     request->session = session;
-    request->id = id;
+    request->id = frame->id;
+    request->body = bytes_make(frame->body, frame->body_size);
     request->params = params == NULL ? json_object() : json_incref(params);
     return request;
 }
@@ -260,7 +278,7 @@ void session_on_call(struct session *session, const struct frame *frame)
         return;
     }
     session->ipc->values.calls++;
-    struct request *request = make_request(session, frame->id, head);
+    struct request *request = make_request(session, frame, head);
     enum method_id method = method_find(json_string_value(name), json_string_length(name));
     if (session->state == SESSION_GREETING) {
         on_greeting_call(session, request, method);

@@ -1,5 +1,6 @@
 #include "ipc/session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,7 @@ void session_recharge(struct session *session)
  * its user have left much. */
 static bool reads_answers(const struct session *session)
 {
-    size_t unread = session->out.queued[BACKLOG_CONTROL];
+    size_t unread = session->out.queued[BACKLOG_CONTROL] + session->out.queued[BACKLOG_BODY];
     return unread <= SESSION_ANSWER_MARK && unread <= uid_account_comfort(session);
 }
 
@@ -227,6 +228,37 @@ void session_send_text(struct session *session, enum frame_kind kind, uint64_t i
         return;
     }
     deferred_schedule(&session->flush);
+}
+
+int session_send_body(struct session *session, uint64_t id, json_t *head, struct bytes body)
+{
+    size_t queued = session->out.queued[BACKLOG_BODY];
+    char *text = json_dumps(head, JSON_COMPACT);
+    json_decref(head);
+    size_t head_size = text == NULL ? 0 : strlen(text);
+    size_t size = FRAME_HEADER_SIZE + head_size + body.size;
+    uint8_t *room = NULL;
+    int result = 0;
+    assert(head_size <= FRAME_MAX_HEAD);
+    if (session->state == SESSION_ENDED || session->output_dead) {
+        result = 0; /* nobody hears it */
+    } else if ((queued > 0 && queued + size > session->ipc->queue_limit) ||
+               !uid_account_admits(session, size)) {
+        result = -EAGAIN;
+    } else if (text == NULL || backlog_add(&session->out, BACKLOG_BODY, size, &room) < 0) {
+        session_end(session, "out of memory");
+    } else {
+        frame_encode_header(room, FRAME_REPLY, 0, id, head_size, body.size);
+        memcpy(room + FRAME_HEADER_SIZE, text, head_size);
+        if (body.size > 0) {
+            memcpy(room + FRAME_HEADER_SIZE + head_size, body.data, body.size);
+        }
+        session->ipc->values.frames_out++;
+        session_recharge(session);
+        deferred_schedule(&session->flush);
+    }
+    free(text);
+    return result;
 }
 
 void session_reject(struct session *session, enum proto_error error, const char *text)

@@ -28,7 +28,8 @@
 #define SESSION_STALL_MS     2000
 #define SESSION_HALF_MS      30000 /* a large frame that grows no more while others wait for room */
 #define SESSION_NAME_SIZE    129
-#define SESSION_PLANES       4 /* index by enum message_plane */
+#define SESSION_PLANES       4 /* index by enum message_plane, and */
+#define LOST_CHANGE          0 /* storage.changed, which no plane carries */
 
 enum session_state { SESSION_GREETING, SESSION_READY, SESSION_CLOSING, SESSION_ENDED };
 enum slow_policy { SLOW_STALL, SLOW_DROP, SLOW_CLOSE };
@@ -166,6 +167,9 @@ void session_send_json(struct session *session, enum frame_kind kind, uint64_t i
 /* The same with its text (copied). */
 void session_send_text(struct session *session, enum frame_kind kind, uint64_t id,
                        struct bytes text);
+/* Queues a REPLY with a head (taken) and a body (copied). 0, also when nobody hears it any more;
+ * -EAGAIN when too much is unread. */
+int session_send_body(struct session *session, uint64_t id, json_t *head, struct bytes body);
 /* Charges the account for what is queued to the session now. */
 void session_recharge(struct session *session);
 static inline bool session_is_ready(const struct session *session)
@@ -190,8 +194,9 @@ session_method_fn session_method_find(enum method_id method);
 
 /* slow.c */
 /* Whether a message frame of size bytes may be queued now. When not it has been counted as lost
- * (or the session closed). link: the peer to slow when it fills up, or NULL. */
-bool session_admits_message(struct session *session, enum message_plane plane, size_t size,
+ * (or the session closed), as that plane's or a LOST_CHANGE. link: the peer to slow when it fills
+ * up, or NULL. */
+bool session_admits_message(struct session *session, unsigned lost_as, size_t size,
                             const struct peer_id *link);
 void session_after_message(struct session *session, const struct peer_id *link);
 void session_after_flush(struct session *session);

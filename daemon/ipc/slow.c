@@ -16,9 +16,9 @@ static size_t queued_messages(const struct session *session)
     return session->out.queued[BACKLOG_MESSAGE];
 }
 
-static void count_lost(struct session *session, enum message_plane plane)
+static void count_lost(struct session *session, unsigned lost_as)
 {
-    session->lost[plane]++;
+    session->lost[lost_as]++;
     session->lost_total++;
     session->ipc->values.messages_lost++;
 }
@@ -57,11 +57,11 @@ static bool fits_queue(const struct session *session, size_t size, const struct 
             (link != NULL && !peer_set_has(&session->holding, link)));
 }
 
-bool session_admits_message(struct session *session, enum message_plane plane, size_t size,
+bool session_admits_message(struct session *session, unsigned lost_as, size_t size,
                             const struct peer_id *link)
 {
     if (session->lagging) {
-        count_lost(session, plane);
+        count_lost(session, lost_as);
         return false;
     }
     if (fits_queue(session, size, link) && uid_account_admits(session, size)) {
@@ -72,7 +72,7 @@ bool session_admits_message(struct session *session, enum message_plane plane, s
         return false;
     }
     become_lagging(session);
-    count_lost(session, plane);
+    count_lost(session, lost_as);
     return false;
 }
 
@@ -103,15 +103,16 @@ static void tell_lost(struct session *session)
     uint64_t channel = session->lost[PLANE_CHANNEL];
     uint64_t typed = session->lost[PLANE_TYPED];
     uint64_t topic = session->lost[PLANE_TOPIC];
-    uint64_t total = channel + typed + topic;
+    uint64_t storage = session->lost[LOST_CHANGE];
+    uint64_t total = channel + typed + topic + storage;
     session->lagging = false;
     for (size_t i = 0; i < SESSION_PLANES; i++) {
         session->lost[i] = 0;
     }
     session_send_event(session, EV_LOST,
-                       json_pack("{s:I, s:I, s:I, s:I}", "channel", (json_int_t)channel, "typed",
-                                 (json_int_t)typed, "topic", (json_int_t)topic, "total",
-                                 (json_int_t)total));
+                       json_pack("{s:I, s:I, s:I, s:I, s:I}", "channel", (json_int_t)channel,
+                                 "typed", (json_int_t)typed, "topic", (json_int_t)topic, "storage",
+                                 (json_int_t)storage, "total", (json_int_t)total));
 }
 
 void session_after_flush(struct session *session)

@@ -46,7 +46,7 @@ static size_t common_limit(const struct session *session)
 
 bool uid_account_admits(const struct session *session, size_t size)
 {
-    size_t queued = session->out.queued[BACKLOG_MESSAGE];
+    size_t queued = session->out.queued[BACKLOG_MESSAGE] + session->out.queued[BACKLOG_BODY];
     size_t all = session->account->queued_bytes;
     if (queued + size <= fair_share(session) || all + size <= common_limit(session)) {
         return true;

@@ -104,6 +104,11 @@ void host_deliver(struct host *host, const uint64_t *sessions, size_t count,
                   const struct delivery *delivery);
 /* Sends an event to every session that is to see it. fields is taken. */
 void host_emit(struct host *host, enum event_id event, json_t *fields);
+/* Sends an event with a body to these sessions, where they are started. It counts as a message: a
+ * session that does not read slows the link it came by (NULL: none), later loses it and is told how
+ * many it lost. fields is taken, body copied. */
+void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
+                    json_t *fields, struct bytes body, const struct peer_id *link);
 size_t host_session_count(const struct host *host);
 /* The session is not read until this peer has drained or gone. */
 void host_session_wait(struct host *host, uint64_t session, const struct peer_id *peer);

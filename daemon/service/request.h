@@ -8,16 +8,24 @@
 #include <jansson.h>
 
 #include "proto/errors.h"
+#include "util/bytes.h"
 
 struct request;
 
 /* The parameters, checked against the method's row; an object, maybe empty. Borrowed. */
 const json_t *request_params(const struct request *request);
+/* The raw bytes that came with the call, mostly none. Borrowed until the handler returns, also when
+ * the request is deferred. */
+struct bytes request_body(const struct request *request);
 uint64_t request_session(const struct request *request);
 bool request_may_control(const struct request *request);
 
 /* result is taken; NULL stands for an empty object. The request is gone afterwards. */
 void request_reply(struct request *request, json_t *result);
+/* The same with raw bytes behind the result (copied). 0; -EAGAIN when the client has left so much
+ * unread that these must wait: the request is not answered, try again in a moment. result is taken
+ * either way and is never NULL. */
+int request_reply_body(struct request *request, json_t *result, struct bytes body);
 void request_fail(struct request *request, enum proto_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same with members that a program can read; details is taken. */

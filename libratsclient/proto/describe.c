@@ -127,6 +127,8 @@ static json_t *describe_method(const struct method_row *method)
     failed |= put_text(row, "summary", method->summary);
     failed |= put(row, "params", describe_fields(method->params));
     failed |= put(row, "result", describe_fields(method->result));
+    failed |= put_text(row, "body", method->body);
+    failed |= put_text(row, "reply_body", method->reply_body);
     failed |= put(row, "errors", describe_method_errors(method));
     failed |= put(row, "api", describe_words(method->api == NULL ? "" : method->api, " "));
     failed |= put_text(row, "ctl", method->ctl);
@@ -145,6 +147,7 @@ static json_t *describe_event(const struct event_row *event)
     failed |= put(row, "since", describe_since(event->since));
     failed |= put_text(row, "summary", event->summary);
     failed |= put(row, "fields", describe_fields(event->fields));
+    failed |= put_text(row, "body", event->body);
     failed |= put(row, "watched", json_boolean(event->watched));
     failed |= put_text(row, "callback", event->callback);
     if (failed) {

@@ -62,7 +62,8 @@ const struct event_row proto_events[EVENT_COUNT] = {
             .fields = FIELDS(F_UINT("channel", FIELD_REQUIRED, "channel messages dropped", 0, 0),
                              F_UINT("typed", FIELD_REQUIRED, "typed messages dropped", 0, 0),
                              F_UINT("topic", FIELD_REQUIRED, "topic messages dropped", 0, 0),
-                             F_UINT("total", FIELD_REQUIRED, "the sum of the three", 0, 0)),
+                             F_UINT("storage", 0, "changes of the store not told", 0, 0),
+                             F_UINT("total", FIELD_REQUIRED, "the sum of them", 0, 0)),
             .callback = "rats_set_overflow_callback",
         },
 };

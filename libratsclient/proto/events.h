@@ -22,6 +22,7 @@ struct event_row {
     unsigned since;
     const char *summary;
     const struct field *fields;
+    const char *body;     /* what the body of the EVENT is; NULL: it has none */
     bool watched;         /* only sent to sessions that asked by session.watch */
     const char *callback; /* setter in librats.h whose callback it reaches; NULL when only the event
                              callback */

@@ -93,6 +93,7 @@ bool host_call(struct host *host, enum method_id method, struct request *request
 {
     host->last_session = request_session(request);
     if (method == M_PEER_CONNECT) {
+        host->parked_body = request_body(request).size;
         host->parked = request;
         request_defer(request, on_cancel, host);
         return true;

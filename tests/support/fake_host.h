@@ -21,6 +21,7 @@ struct host {
     bool congested;         /* answer messages with -EAGAIN ... */
     struct peer_id awaited; /* ... until this peer drains */
     struct request *parked; /* the last peer.connect, kept unanswered */
+    size_t parked_body;     /* size of the body it came with */
     size_t cancelled;       /* parked requests that were cancelled */
     size_t ended;           /* sessions that ended */
     uint64_t last_session;  /* of the last message or request */

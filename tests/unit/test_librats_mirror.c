@@ -133,7 +133,7 @@ static void an_answer_goes_to_its_call_whatever_the_order(void **state)
     assert_int_not_equal(first->id, second->id);
     assert_int_equal(calls.waiting, 2);
     assert_ptr_equal(calls_find(&calls, second->id), second);
-    calls_finish(&calls, second, true, bytes_from_string("{}"));
+    calls_finish(&calls, second, true, bytes_from_string("{}"), bytes_make(NULL, 0));
     assert_true(second->done && second->failed && !second->lost);
     assert_string_equal(second->text, "{}");
     assert_null(calls_find(&calls, second->id));
@@ -157,7 +157,7 @@ static void calls_that_nobody_waits_for_are_freed(void **state)
         calls_add(&calls, call);
         assert_int_equal(calls.waiting, 0);
         if (i == 0) {
-            calls_finish(&calls, call, false, bytes_from_string("{}"));
+            calls_finish(&calls, call, false, bytes_from_string("{}"), bytes_make(NULL, 0));
         }
     }
     calls_wake_all(&calls);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "proto/json_head.h"
+#include "service/request.h"
 #include "session_story.h"
 
 static void hello_opens_the_session(void **state)
@@ -255,6 +257,97 @@ static void one_turn_answers_only_so_many_calls(void **state)
     assert_int_equal(story->host->ipc->values.calls - before, count);
 }
 
+static const char park[] = "{\"m\":\"peer.connect\",\"p\":{\"host\":\"example.org\",\"port\":1}}";
+
+/* A call that waits; the test answers it. */
+static struct request *parked_request(struct story *story)
+{
+    story_call(story, park);
+    struct request *request = story->host->parked;
+    assert_non_null(request);
+    return request;
+}
+
+static void bodies_come_with_calls_and_go_with_answers(void **state)
+{
+    struct story *story = *state;
+    static const uint8_t value[1000] = {1, 2, 3};
+    struct frame frame;
+    story_greet(story, "stall");
+    story_send_frame(story, FRAME_CALL, 77, park, strlen(park), 5000);
+    assert_int_equal(story->host->parked_body, 5000);
+    struct request *request = story->host->parked;
+    assert_int_equal(request_body(request).size, 0); /* it was a view */
+    assert_int_equal(
+        request_reply_body(request, json_pack("{s:i}", "n", 1), bytes_make(value, sizeof value)),
+        0);
+    virtual_world_settle(story->world);
+    assert_true(story_next_frame(story, &frame));
+    assert_int_equal(frame.kind, FRAME_REPLY);
+    assert_int_equal(frame.id, 77);
+    assert_memory_equal(frame.head, "{\"n\":1}", 7);
+    assert_int_equal(frame.body_size, sizeof value);
+    assert_memory_equal(frame.body, value, sizeof value);
+    request = parked_request(story);
+    assert_int_equal(request_reply_body(request, json_object(), bytes_make(NULL, 0)), 0);
+    virtual_world_settle(story->world);
+    story_expect_reply(story);
+}
+
+static void an_answer_with_a_body_waits_until_the_client_has_read(void **state)
+{
+    struct story *story = *state;
+    static const uint8_t value[STORY_QUEUE];
+    struct bytes body = bytes_make(value, sizeof value);
+    struct frame frame;
+    size_t answered = 0;
+    story_greet(story, "stall");
+    struct request *request = parked_request(story);
+    while (request_reply_body(request, json_object(), body) == 0) {
+        virtual_world_settle(story->world);
+        assert_true(++answered < 10);
+        request = parked_request(story);
+    }
+    assert_true(answered >= 1);
+    assert_true(story_is_alive(story));
+    assert_true(backlog_size(&story->session->out) <= 2 * (sizeof value + 100));
+    while (story_next_frame(story, &frame)) {
+        assert_int_equal(frame.body_size, sizeof value);
+        answered--;
+    }
+    assert_int_equal(answered, 0);
+    assert_int_equal(request_reply_body(request, json_object(), body), 0);
+    virtual_world_settle(story->world);
+    assert_true(story_next_frame(story, &frame));
+    assert_int_equal(frame.id, story->next_id);
+}
+
+static void an_event_with_a_body_is_lost_like_a_message(void **state)
+{
+    struct story *story = *state;
+    static const uint8_t value[STORY_QUEUE / 2];
+    struct frame frame;
+    uint64_t sequence = 0;
+    story_greet(story, "drop");
+    for (int i = 0; i < 10; i++) {
+        host_emit_body(story->host, &story->number, 1, EV_PEER_UPDATED, json_pack("{s:i}", "i", i),
+                       bytes_make(value, sizeof value), NULL);
+        virtual_world_settle(story->world);
+    }
+    while (story_next_frame(story, &frame) && frame.body_size == sizeof value) {
+        assert_int_equal(frame.kind, FRAME_EVENT);
+        assert_int_equal(frame.id, ++sequence);
+    }
+    assert_true(sequence >= 1 && sequence < 10);
+    assert_int_equal(frame.id, sequence + 1);
+    char error[256];
+    json_t *head = json_head_parse(frame.head, frame.head_size, error, sizeof error);
+    json_t *fields = json_object_get(head, "p");
+    assert_int_equal(json_integer_value(json_object_get(fields, "storage")), 10 - sequence);
+    assert_int_equal(json_integer_value(json_object_get(fields, "total")), 10 - sequence);
+    json_decref(head);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +369,9 @@ int main(void)
         STORY(a_client_that_dies_while_it_waits_wakes_nobody),
         STORY(calls_that_are_not_read_are_not_taken_either),
         STORY(one_turn_answers_only_so_many_calls),
+        STORY(bodies_come_with_calls_and_go_with_answers),
+        STORY(an_answer_with_a_body_waits_until_the_client_has_read),
+        STORY(an_event_with_a_body_is_lost_like_a_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
