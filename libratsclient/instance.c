@@ -21,6 +21,7 @@
 #define HOW_TO_START  "start one with 'systemctl start ratsd' or 'ratsd'"
 #define LOCK_RETRY_MS 3
 #define NAME_SIZE     32
+#define LOOK_MS       2000 /* at one socket of many */
 
 int instance_policy_from_environment(enum instance_policy *ret_policy)
 {
@@ -123,6 +124,56 @@ static int attach_found(const struct instance_wish *wish, struct instance_found 
         used = used < ERROR_TEXT_SIZE ? used : ERROR_TEXT_SIZE - 1;
     }
     return RATS_ERROR_NO_DAEMON;
+}
+
+/* Whether it is what the wish describes, and for everybody. */
+static bool is_alike(const struct instance_wish *wish, const json_t *hello)
+{
+    const char *protocol = json_string_value(json_object_get(hello, "protocol"));
+    const char *security = json_string_value(json_object_get(hello, "security"));
+    return json_is_true(json_object_get(hello, "shared")) && protocol != NULL && security != NULL &&
+           strcmp(protocol, wish->protocol) == 0 &&
+           strcmp(security, wish->security == 0 ? "plaintext" : "noise") == 0;
+}
+
+/* False when nobody there is. */
+static bool look_around(const struct instance_wish *wish, const struct search_place *place,
+                        struct instance_found *found)
+{
+    char paths[SEARCH_MOST_SOCKETS][SOCKET_PATH_SIZE];
+    char error[ERROR_TEXT_SIZE];
+    const size_t count = place->safe ? search_sockets(place, paths) : 0;
+    for (size_t i = 0; i < count && clock_left_ms(wish->deadline_ms) > 0; i++) {
+        struct instance_wish look = *wish;
+        const int64_t soon_ms = clock_deadline(LOOK_MS);
+        look.deadline_ms = soon_ms < wish->deadline_ms ? soon_ms : wish->deadline_ms;
+        if (try_socket(&look, paths[i], 0, found, error) != RATS_SUCCESS) {
+            continue;
+        }
+        if (is_alike(wish, found->hello)) {
+            return true;
+        }
+        json_decref(found->hello);
+        (void)close(found->fd);
+    }
+    return false;
+}
+
+int instance_find_alike(const struct instance_wish *wish, struct instance_found *ret_found)
+{
+    struct instance_found found = {.fd = -1, .log_fd = -1};
+    struct search_place places[SEARCH_PLACES];
+    const size_t count = search_places(places);
+    for (size_t i = 0; i < count; i++) {
+        if (look_around(wish, &places[i], &found)) {
+            *ret_found = found;
+            return RATS_SUCCESS;
+        }
+    }
+    return error_set(RATS_ERROR_NO_DAEMON,
+                     "no running ratsd has the protocol %s, and none may be started for this "
+                     "handle; start one with 'ratsd --instance NAME --set network.protocol=%s'",
+                     wish->protocol, wish->protocol);
 }
 
 static int explain_nobody(const struct instance_wish *wish, const char *tried)
@@ -376,6 +427,39 @@ int instance_find(const struct instance_wish *wish, struct instance_found *ret_f
     }
     if (code == RATS_SUCCESS) {
         error_clear();
+        *ret_found = found;
+    }
+    return code;
+}
+
+int instance_restart(const struct instance_wish *wish, const char *path,
+                     struct instance_found *ret_found)
+{
+    struct instance_found found = {.fd = -1, .log_fd = -1};
+    char runtime[SOCKET_PATH_SIZE];
+    char expected[SOCKET_PATH_SIZE + 16];
+    char error[ERROR_TEXT_SIZE];
+    int lock = -1;
+    if (search_user_directory(runtime) < 0 ||
+        snprintf(expected, sizeof expected, "%s/default.sock", runtime) < 0 ||
+        strcmp(path, expected) != 0) {
+        return error_set(RATS_ERROR_NO_DAEMON, "%s is not the default instance of this user", path);
+    }
+    int code = make_directory(runtime);
+    if (code == RATS_SUCCESS) {
+        code = take_lock(wish, runtime, &lock);
+    }
+    if (code != RATS_SUCCESS) {
+        return code;
+    }
+    code = try_socket(wish, path, 0, &found, error);
+    if (code == RATS_ERROR_NO_DAEMON) {
+        code = start_default(wish, runtime, &found);
+    } else if (code != RATS_SUCCESS) {
+        code = error_set(code, "%s", error);
+    }
+    (void)close(lock);
+    if (code == RATS_SUCCESS) {
         *ret_found = found;
     }
     return code;

@@ -42,6 +42,13 @@ struct instance_found {
 
 /* RATS_CREATE. RATS_SUCCESS, or RATS_ERROR_INVALID_PARAMETER with the last error set. */
 int instance_policy_from_environment(enum instance_policy *ret_policy);
+/* A running shared instance that has the wish's protocol and security, both of them given; nothing
+ * is started. RATS_SUCCESS, or RATS_ERROR_NO_DAEMON with the last error set. */
+int instance_find_alike(const struct instance_wish *wish, struct instance_found *ret_found);
+/* The user's default instance at that path is gone: whoever comes first starts it again, the others
+ * find it. RATS_SUCCESS, or a code with the last error set. */
+int instance_restart(const struct instance_wish *wish, const char *path,
+                     struct instance_found *ret_found);
 /* RATS_SUCCESS, or a code with the last error set. */
 int instance_find(const struct instance_wish *wish, struct instance_found *ret_found);
 

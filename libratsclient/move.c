@@ -50,7 +50,7 @@ void origin_fini(struct origin *origin)
 }
 
 /* (locked) */
-static int check_movable(const struct client *client)
+static int check_movable(const struct client *client, bool may_join)
 {
     if (!client->attached) {
         return error_set(RATS_ERROR_NOT_RUNNING,
@@ -63,7 +63,7 @@ static int check_movable(const struct client *client)
     if (client->moving) {
         return error_set(RATS_ERROR_OPERATION_FAILED, "another thread is changing the instance");
     }
-    if (client->origin.named || client->origin.policy == POLICY_SHARED) {
+    if (client->origin.named || (client->origin.policy == POLICY_SHARED && !may_join)) {
         return error_set(RATS_ERROR_OPERATION_FAILED,
                          "this is a setting of the instance, which is shared: set it in "
                          "ratsd.conf(5); no other instance may be started for this handle");
@@ -103,9 +103,31 @@ static struct instance_wish present(const struct client *client)
     };
 }
 
+/* (locked) Whether nothing but the protocol is to be other than what shared instances have. */
+static bool only_protocol_differs(const struct client *client, const struct change *change)
+{
+    const bool from_shared = !client->mirror.is_private || client->origin.strayed;
+    return from_shared && change->protocol != NULL && change->security < 0 &&
+           change->data_dir == NULL && change->key == NULL;
+}
+
+/* (locked) The handle is where the move has led. */
+static int settle(struct client *client, struct move *move)
+{
+    struct instance_wish joined = {.policy = client->origin.policy, .security = -1};
+    if (joined.policy == POLICY_PRIVATE) {
+        joined.policy = POLICY_AUTO; /* which alone leads from a shared instance to a private one */
+    }
+    client->origin.strayed = move->may_join && !move->joined;
+    return origin_set(&client->origin, move->joined ? &joined : &move->wish) < 0
+               ? error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory")
+               : RATS_SUCCESS;
+}
+
 int client_diverge(struct client *client, const struct change *change)
 {
-    int code = check_movable(client);
+    const bool may_join = only_protocol_differs(client, change);
+    int code = check_movable(client, may_join);
     if (code != RATS_SUCCESS) {
         return code;
     }
@@ -113,7 +135,11 @@ int client_diverge(struct client *client, const struct change *change)
     const bool alone = client->mirror.is_private && is_alone(client);
     char protocol[sizeof client->mirror.protocol];
     memcpy(protocol, client->mirror.protocol, sizeof protocol);
-    struct move move = {.leave_first = alone, .wish = present(client), .back = present(client)};
+    struct move move = {.leave_first = alone,
+                        .may_join = may_join,
+                        .may_start = client->origin.policy != POLICY_SHARED,
+                        .wish = present(client),
+                        .back = present(client)};
     move.wish.deadline_ms = clock_deadline(2 * MOVE_TIMEOUT_MS);
     move.wish.port = alone ? client->origin.port : 0;
     move.wish.protocol = change->protocol != NULL ? change->protocol : protocol;
@@ -134,9 +160,9 @@ int client_diverge(struct client *client, const struct change *change)
     client->move = NULL;
     client->moving = false;
     code = move.done ? move.code : RATS_ERROR_NOT_RUNNING;
-    if (code == RATS_SUCCESS && origin_set(&client->origin, &move.wish) < 0) {
-        code = error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
-    } else if (code != RATS_SUCCESS) {
+    if (code == RATS_SUCCESS) {
+        code = settle(client, &move);
+    } else {
         (void)error_set(code, "%s", move.done ? move.error : "the handle is being destroyed");
     }
     client_leave(client);

@@ -523,10 +523,15 @@ static void move_session(struct reader *reader, struct move *move)
 {
     struct client *client = reader->client;
     struct instance_found found;
+    int code = move->may_join ? instance_find_alike(&move->wish, &found) : RATS_ERROR_NO_DAEMON;
+    move->joined = code == RATS_SUCCESS;
+    move->leave_first = move->leave_first && !move->joined;
     if (move->leave_first) {
         leave_and_detach(reader);
     }
-    int code = instance_find(&move->wish, &found);
+    if (code != RATS_SUCCESS && move->may_start) {
+        code = instance_find(&move->wish, &found);
+    }
     snprintf(move->error, sizeof move->error, "%s", rats_last_error_message(NULL));
     bool is_found = code == RATS_SUCCESS;
     if (is_found && !move->leave_first) {

@@ -9,6 +9,8 @@
 #define SOCKET_PATH_SIZE sizeof(((struct sockaddr_un *)NULL)->sun_path)
 #define SEARCH_PLACES    2
 
+#define SEARCH_MOST_SOCKETS 32
+
 struct search_place {
     char directory[SOCKET_PATH_SIZE];
     char path[SOCKET_PATH_SIZE]; /* of the default instance's socket */
@@ -22,6 +24,10 @@ size_t search_places_in(const char *system_directory, struct search_place places
 
 /* What by-port/<port> there leads to. 0, or a negative errno when there is no such link. */
 int search_by_port(const struct search_place *place, int port, char path[SOCKET_PATH_SIZE]);
+/* Sockets of all instances there: those in the directory itself and what by-port/ leads to, each
+ * once. Returns how many were filled in; there are places beyond SEARCH_MOST_SOCKETS for nobody. */
+size_t search_sockets(const struct search_place *place,
+                      char paths[SEARCH_MOST_SOCKETS][SOCKET_PATH_SIZE]);
 /* The user's runtime directory, there or not. 0 or -ENAMETOOLONG. */
 int search_user_directory(char directory[SOCKET_PATH_SIZE]);
 /* Whether a directory is the caller's (or root's) and nobody else may write there; also when it is

@@ -103,6 +103,112 @@ def test_a_named_socket_is_never_left(place, daemon):
     assert not place.daemons()
 
 
+# --- another protocol, which somebody has already ---
+
+def game(place, daemon, **options):
+    """A shared instance with the protocol game/1.0 that is found through by-port/ only."""
+    os.makedirs(place.runtime, 0o700, exist_ok=True)
+    words = ["--runtime-dir", place.runtime, "--set", "network.protocol=game/1.0"]
+    return daemon(name="game", options=words + options.get("more", []))
+
+
+def test_a_running_instance_with_the_protocol_is_joined(place, daemon):
+    node = game(place, daemon)
+    place.run("""
+        a, b = RatsClient(), RatsClient()
+        shared = a.get_our_peer_id()
+        a.set_string_callback(lambda peer, text: None)
+        a.set_protocol_name("game")
+        assert a.get_our_peer_id() == %r != shared
+        a.start()
+        assert a.get_instance_info()["shared"]
+        try:
+            a.set_protocol_name("other")
+            sys.exit("was taken")
+        except RatsError as error:
+            assert "started" in error.detail, error.detail
+        a.stop()
+        a.set_protocol_version("2.0")     # nobody has that: a private one
+        assert not a.get_instance_info()["shared"]
+        a.set_protocol_version("1.0")     # and back
+        assert a.get_our_peer_id() == %r
+        a.set_protocol_name("rats")
+        assert a.get_our_peer_id() == shared == b.get_our_peer_id()
+        a.close(); b.close()
+        """ % (node.peer_id, node.peer_id))
+    wait_until(lambda: len(place.daemons()) == 1, "the private one is gone")
+
+
+def test_name_and_version_one_after_the_other_lead_to_the_instance_that_has_both(place, daemon):
+    words = ["--set", "network.protocol=game/7"]
+    node = game(place, daemon, more=words)
+    place.run("""
+        a = RatsClient()
+        a.set_protocol_name("game"); a.set_protocol_version("7")
+        assert a.get_our_peer_id() == %r
+        a.close()
+        """ % node.peer_id)
+    wait_until(lambda: len(place.daemons()) == 1, "the private one is gone")
+
+
+def test_who_differs_in_more_than_the_protocol_joins_nobody(place, daemon):
+    """Nor does anybody join a private instance, or one of another security mode."""
+    node = game(place, daemon, more=["--set", "network.security=plaintext"])
+    place.run("""
+        first = RatsClient(private=True, protocol="game/1.0")
+        a = RatsClient()
+        a.set_protocol_name("game")
+        assert not a.get_instance_info()["shared"]
+        assert a.get_our_peer_id() not in (%r, first.get_our_peer_id())
+        b = RatsClient()
+        b.set_encryption_enabled(False)
+        b.set_protocol_name("game")
+        assert not b.get_instance_info()["shared"] and b.get_our_peer_id() != %r
+        for client in (first, a, b):
+            client.close()
+        """ % (node.peer_id, node.peer_id))
+
+
+def test_an_instance_of_its_own_is_no_way_to_a_shared_one(place, daemon):
+    node = game(place, daemon)
+    place.run("""
+        for options in ({"private": True}, {"listen_port": %d}):
+            with RatsClient(**options) as a:
+                a.set_protocol_name("game")
+                assert not a.get_instance_info()["shared"] and a.get_our_peer_id() != %r
+        """ % (free_port(), node.peer_id))
+    wait_until(lambda: not place.daemons(), "the private ones are gone")
+
+
+def test_where_nothing_may_be_started_an_instance_can_be_joined(place, daemon):
+    node = game(place, daemon)
+    other = daemon(options=["--runtime-dir", place.runtime])
+    place.run("""
+        a = RatsClient(%d)
+        assert a.get_our_peer_id() == %r
+        for _ in range(2):
+            a.set_protocol_name("game")
+            assert a.get_our_peer_id() == %r
+            try:
+                a.set_protocol_name("chess")
+                sys.exit("was taken")
+            except RatsError as error:
+                assert "chess" in error.detail, error.detail
+            assert a.get_protocol_name() == "game"
+            for call in (lambda: a.set_encryption_enabled(False), lambda: a.set_data_directory("/tmp/x")):
+                try:
+                    call()
+                    sys.exit("was taken")
+                except RatsError as error:
+                    assert error.code == -4, error.code
+            a.set_protocol_name("rats")
+            assert a.get_our_peer_id() == %r
+        a.start()
+        a.close()
+        """ % (other.port, other.peer_id, node.peer_id, other.peer_id), RATS_CREATE="shared")
+    assert not place.daemons()
+
+
 # --- encryption of an instance that is started ---
 
 def test_encryption_is_switched_while_started(place):

@@ -74,6 +74,14 @@ class Place:
                     found.append(int(entry))
         return found
 
+    def signal(self, number):
+        """To every daemon that is there."""
+        for pid in self.daemons():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass  # it was ending
+
     def sockets(self):
         private = self.path("private")
         return sorted(os.listdir(private)) if os.path.exists(private) else []
@@ -91,8 +99,7 @@ class Place:
             if program.poll() is None:
                 program.kill()
             program.communicate()
-        for pid in self.daemons():
-            os.kill(pid, signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         wait_until(lambda: not self.daemons(), "all daemons are gone")
         log = self.path("default.log")
         if os.path.exists(log):
