@@ -19,7 +19,8 @@ static int link_path(const char *runtime, uint16_t port, const char *suffix, cha
     return size > 0 && size < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* As open to look into as the runtime directory itself. */
+/* As open to look into as the runtime directory itself, whatever the umask: programs of other users
+ * look for instances here. */
 static int make_directory(const char *runtime)
 {
     struct stat status;
@@ -31,7 +32,11 @@ static int make_directory(const char *runtime)
     if (stat(runtime, &status) < 0) {
         return -errno;
     }
-    return mkdir(path, status.st_mode & 0755) < 0 && errno != EEXIST ? -errno : 0;
+    const mode_t mode = status.st_mode & 0755;
+    if (mkdir(path, mode) < 0) {
+        return errno == EEXIST ? 0 : -errno;
+    }
+    return chmod(path, mode) < 0 ? -errno : 0;
 }
 
 static int make_link(const char *runtime, uint16_t port, const char *socket)

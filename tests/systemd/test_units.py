@@ -77,6 +77,18 @@ def test_programs_of_the_group_talk_through_librats_py(box):
     assert ids == [peer_id(box), peer_id(box, socket=TWO)]
 
 
+def test_programs_of_the_group_find_an_instance_by_its_port(box):
+    """The unit's UMask= keeps the daemon's files to itself, but not where it can be looked for."""
+    box.out("systemctl", "start", "ratsd", "ratsd@two")
+    assert box.out("stat", "--format=%U:%G %a", "/run/ratsd/by-port") == "ratsd:ratsd 755"
+    port = status(box, socket=TWO)["listen_port"]
+    assert box.out("readlink", "/run/ratsd/by-port/%d" % port, user="alice") == TWO
+    program = ("from librats_py import RatsClient\n"
+               "with RatsClient(%d) as client: print(client.get_our_peer_id())" % port)
+    found = box.out("/usr/bin/python3", "-c", program, user="alice", env={"RATS_CREATE": "shared"})
+    assert found == peer_id(box, socket=TWO)
+
+
 def test_the_daemon_sees_who_calls(box):
     """R23: in the unit's restrictions a client's uid is its own, not 65534; and only root, not
     alice, may change the instance."""

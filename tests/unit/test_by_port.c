@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -110,6 +111,27 @@ static void a_claim_leaves_the_living_alone(void **state)
     assert_link(8080, "/elsewhere.sock");
 }
 
+static void links_are_as_open_as_their_directory_whatever_the_umask(void **state)
+{
+    (void)state;
+    static const mode_t modes[] = {0700, 0755};
+    char path[128];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/by-port", directory);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        struct by_port link = {.runtime = directory, .socket = socket_path};
+        assert_int_equal(chmod(directory, modes[i]), 0);
+        const mode_t before = umask(0077);
+        by_port_publish(&link, 8080);
+        (void)umask(before);
+        assert_link(8080, socket_path);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 07777, modes[i]);
+        by_port_withdraw(&link);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +140,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(whoever_gets_the_port_replaces_the_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_claim_leaves_the_living_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(links_are_as_open_as_their_directory_whatever_the_umask,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
