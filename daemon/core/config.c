@@ -388,6 +388,16 @@ uint64_t config_uint(const struct config *config, const char *section, const cha
     return value->number;
 }
 
+size_t config_size(const struct config *config, const char *section, const char *key)
+{
+    const uint64_t value = config_uint(config, section, key);
+#if SIZE_MAX < UINT64_MAX
+    return value < SIZE_MAX ? (size_t)value : SIZE_MAX;
+#else
+    return value;
+#endif
+}
+
 const char *config_text(const struct config *config, const char *section, const char *key)
 {
     const struct config_item *item;

@@ -57,6 +57,8 @@ int config_set(struct config *config, const char *section, const char *key, cons
 bool config_bool(const struct config *config, const char *section, const char *key);
 /* Of UINT, SIZE and SECONDS. */
 uint64_t config_uint(const struct config *config, const char *section, const char *key);
+/* The same for what is counted or measured in memory: at most SIZE_MAX, where that is less. */
+size_t config_size(const struct config *config, const char *section, const char *key);
 /* Of TEXT and CHOICE. */
 const char *config_text(const struct config *config, const char *section, const char *key);
 

@@ -84,10 +84,10 @@ static const struct metric_row ipc_metrics[] = {
 static void read_limits(struct ipc *ipc)
 {
     const struct config *config = host_config(ipc->host);
-    ipc->max_sessions = config_uint(config, SECTION, "max_sessions");
-    ipc->max_sessions_per_uid = config_uint(config, SECTION, "max_sessions_per_uid");
-    ipc->queue_limit = config_uint(config, SECTION, "queue");
-    ipc->uid_queue_limit = config_uint(config, SECTION, "queue_per_uid");
+    ipc->max_sessions = config_size(config, SECTION, "max_sessions");
+    ipc->max_sessions_per_uid = config_size(config, SECTION, "max_sessions_per_uid");
+    ipc->queue_limit = config_size(config, SECTION, "queue");
+    ipc->uid_queue_limit = config_size(config, SECTION, "queue_per_uid");
 }
 
 void ipc_reload(struct ipc *ipc)

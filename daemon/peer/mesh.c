@@ -144,14 +144,14 @@ static void apply_limits(struct mesh *mesh)
 
 static void read_limits(struct mesh *mesh, const struct config *config)
 {
-    mesh->configured_peers = config_uint(config, MESH_SECTION, "max_peers");
-    mesh->hard_peers = config_uint(config, MESH_SECTION, "max_peers_hard");
+    mesh->configured_peers = config_size(config, MESH_SECTION, "max_peers");
+    mesh->hard_peers = config_size(config, MESH_SECTION, "max_peers_hard");
     mesh->limits = (struct admission_limits){
-        .reserved = config_uint(config, MESH_SECTION, "reserved_peers"),
-        .max_pending = config_uint(config, MESH_SECTION, "max_pending"),
-        .max_per_source = config_uint(config, MESH_SECTION, "max_pending_per_source"),
+        .reserved = config_size(config, MESH_SECTION, "reserved_peers"),
+        .max_pending = config_size(config, MESH_SECTION, "max_pending"),
+        .max_per_source = config_size(config, MESH_SECTION, "max_pending_per_source"),
     };
-    mesh->conns.queue_limit = config_uint(config, MESH_SECTION, "link_queue");
+    mesh->conns.queue_limit = config_size(config, MESH_SECTION, "link_queue");
 }
 
 size_t mesh_max_peers(const struct mesh *mesh)

@@ -321,7 +321,7 @@ static void send_segments(struct half *half, const uint8_t *at, size_t size)
 {
     size_t max = half->node->net->segment_max;
     while (size > 0) {
-        size_t segment = max == 0 ? size : 1 + random_u64() % max;
+        size_t segment = max == 0 ? size : 1 + (size_t)(random_u64() % max);
         segment = segment < size ? segment : size;
         struct event *event = post(half, EVENT_DATA, 0);
         (void)buf_append(&event->data, bytes_make(at, segment));

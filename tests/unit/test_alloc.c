@@ -10,7 +10,7 @@
 
 #include "util/alloc.h"
 
-#define TOO_MUCH (SIZE_MAX / 2)
+#define TOO_MUCH (SIZE_MAX / 2 + 1) /* more than any object may have */
 
 /* The address sanitizer would otherwise end the process itself for a size it cannot serve. It
  * chose the name. NOLINTBEGIN(readability-identifier-naming) */

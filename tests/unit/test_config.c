@@ -89,6 +89,8 @@ static void every_type_is_read(void **state)
     assert_int_equal(config_uint(config, "limits", "timeout"), 7200);
     assert_true(config_bool(config, "limits", "strict"));
     assert_true(config_uint(config, "limits", "total") == UINT64_MAX);
+    assert_true(config_size(config, "limits", "memory") == (size_t)2 << 30);
+    assert_true(config_size(config, "limits", "total") == SIZE_MAX);
     config_free(config);
 }
 
