@@ -133,6 +133,8 @@ typedef void (*rats_string_cb)(void *user_data, const char *peer_id, const char 
 typedef void (*rats_binary_cb)(void *user_data, const char *peer_id, const void *data, size_t size);
 /** JSON arrived and is well-formed; the text is as the peer wrote it. */
 typedef void (*rats_json_cb)(void *user_data, const char *peer_id, const char *json_str);
+/** A typed message arrived and is well-formed JSON; the text is as the peer wrote it. */
+typedef void (*rats_message_cb)(void *user_data, const char *peer_id, const char *message_data);
 /** A message of a named channel arrived. data is never NULL; size may be 0. */
 typedef void (*rats_channel_cb)(void *user_data, const char *peer_id, const char *channel,
                                 const void *data, size_t size);
@@ -665,6 +667,86 @@ RATS_API rats_error_t rats_channel_off(rats_client_t client, const char *channel
  * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
  */
 RATS_API unsigned rats_channel_id(const char *channel);
+
+/* ------------------------------------------------------------------ typed messages -------------
+ */
+
+/**
+ * Receive the typed JSON messages of one type. Any number of handlers on one type, in any number of
+ * sessions; all are called, in the order in which they came. An identical pair of callback and
+ * user_data is registered once.
+ *
+ * @param client     handle; borrowed
+ * @param type       type of the messages, at most 4096 bytes, may be ""; copied
+ * @param callback   runs on the dispatcher thread; NULL only with RATS_DISPATCH_BATCHES
+ * @param user_data  passed to the callback; borrowed until rats_off_message() or rats_destroy()
+ * @return RATS_SUCCESS once the daemon delivers it; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_OPERATION_FAILED if the session has 512 types already;
+ *         RATS_ERROR_MEMORY_ALLOCATION. While the daemon is gone the type is noted and registered
+ *         when it is back
+ * One round trip for the first handler of a type. Thread-safe; may be called from a callback.
+ * IPC: typed.on. Since 1.0.
+ */
+RATS_API rats_error_t rats_on_message(rats_client_t client, const char *type,
+                                      rats_message_cb callback, void *user_data);
+
+/**
+ * Receive the next typed JSON message of one type, and only that. A pair that rats_on_message()
+ * has registered stays as it is.
+ *
+ * @param client     handle; borrowed
+ * @param type       as for rats_on_message()
+ * @param callback   runs once, on the dispatcher thread; not NULL
+ * @param user_data  passed to the callback; borrowed until it ran, rats_off_message() or
+ *                   rats_destroy()
+ * @return as rats_on_message()
+ * One round trip for the first handler of a type. Thread-safe; may be called from a callback.
+ * IPC: typed.on. Since 1.0.
+ */
+RATS_API rats_error_t rats_once_message(rats_client_t client, const char *type,
+                                        rats_message_cb callback, void *user_data);
+
+/**
+ * No longer receive the typed messages of one type: all its handlers end. When it returns on
+ * another thread than the dispatcher's, none of them is running and none will run again.
+ *
+ * @param client  handle; borrowed
+ * @param type    type of the messages; copied
+ * @return RATS_SUCCESS; RATS_ERROR_NOT_FOUND if it has no handler; RATS_ERROR_INVALID_PARAMETER
+ * One round trip. Thread-safe; may be called from a callback. IPC: typed.off. Since 1.0.
+ */
+RATS_API rats_error_t rats_off_message(rats_client_t client, const char *type);
+
+/**
+ * Send a typed JSON message to one connected peer.
+ *
+ * @param client   started handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @param type     type of the message, at most 4096 bytes, may be ""; borrowed until return
+ * @param data     one JSON value of any kind, at most 1000 levels deep, which is sent as it is;
+ *                 any other text is sent as a JSON string; borrowed until return
+ * @return as rats_send_binary(); RATS_ERROR_JSON_PARSE if the text is JSON but too deep, or neither
+ *         JSON nor UTF-8
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_send_message(rats_client_t client, const char *peer_id, const char *type,
+                                        const char *data);
+
+/**
+ * Send a typed JSON message to every connected peer.
+ *
+ * @param client  started handle; borrowed
+ * @param type    as for rats_send_message()
+ * @param data    as for rats_send_message()
+ * @return RATS_SUCCESS, also when no peer is connected; RATS_ERROR_NOT_RUNNING;
+ *         RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_JSON_PARSE; RATS_ERROR_OPERATION_FAILED if the
+ *         daemon took nothing for 10 s
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_broadcast_message(rats_client_t client, const char *type,
+                                             const char *data);
 
 /* ------------------------------------------------------------------ callbacks ------------------
  */

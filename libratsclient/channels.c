@@ -15,6 +15,16 @@ struct channel *channel_find(const struct client *client, const char *name, size
     return map_find(&client->channels, bytes_make(name, size));
 }
 
+int channel_check_name(const char *channel)
+{
+    const int code = check_name("the channel's name", channel, CHANNEL_NAME_MAX);
+    if (code == RATS_SUCCESS && strcmp(channel, RESERVED_CHANNEL) == 0) {
+        return error_set(RATS_ERROR_NOT_PERMITTED,
+                         "the channel " RESERVED_CHANNEL " belongs to ratsd");
+    }
+    return code;
+}
+
 unsigned rats_channel_id(const char *channel)
 {
     /* FNV-1a of 32 bits, folded; 0 is not used (wire-core 5.3). */
@@ -63,24 +73,6 @@ static json_t *channel_params(const char *name, size_t size)
     return json_pack("{s:s%}", "channel", name, size);
 }
 
-/* (locked) Says it to the daemon and waits. A daemon that is gone will be told when it is back. */
-static int tell(struct client *client, enum method_id method, const char *name, size_t size)
-{
-    struct call call = {0};
-    if (!client->attached) {
-        return RATS_SUCCESS;
-    }
-    int code = request_begin(client, &call, method, channel_params(name, size));
-    if (code == RATS_SUCCESS) {
-        code = request_end(client, &call, CALL_TIMEOUT_MS, NULL);
-    }
-    if (code == RATS_ERROR_NOT_RUNNING && !client->closing) {
-        error_clear();
-        code = RATS_SUCCESS;
-    }
-    return code;
-}
-
 /* (locked) Tells the daemon of a channel that has just become wanted, by rats_channel_on() if
  * named, else by a callback; undoes that if the daemon refuses. */
 static int tell_on(struct client *client, struct channel *channel, bool named, const char *name,
@@ -88,7 +80,7 @@ static int tell_on(struct client *client, struct channel *channel, bool named, c
 {
     const unsigned serial = ++client->channel_serial;
     channel->serial = serial;
-    const int code = tell(client, M_CHANNEL_ON, name, size);
+    const int code = request_tell(client, M_CHANNEL_ON, channel_params(name, size));
     if (code != RATS_SUCCESS) {
         channel = channel_find(client, name, size);
         if (channel != NULL && channel->serial == serial) {
@@ -122,7 +114,7 @@ int channel_set_untyped(struct client *client, const char *name, bool wanted)
     channel->untyped = false;
     const bool gone = !channel->named;
     forget_unwanted(client, channel);
-    return gone ? tell(client, M_CHANNEL_OFF, name, size) : RATS_SUCCESS;
+    return gone ? request_tell(client, M_CHANNEL_OFF, channel_params(name, size)) : RATS_SUCCESS;
 }
 
 void channels_replay(struct client *client)
@@ -146,20 +138,6 @@ void channels_fini(struct client *client)
     map_fini(&client->channels);
 }
 
-/* RATS_SUCCESS, or a code with the last error set. */
-static int check_name(const char *channel)
-{
-    if (channel == NULL || strlen(channel) > CHANNEL_NAME_MAX) {
-        return error_set(RATS_ERROR_INVALID_PARAMETER,
-                         "the channel's name is NULL or longer than %u bytes", CHANNEL_NAME_MAX);
-    }
-    if (strcmp(channel, RESERVED_CHANNEL) == 0) {
-        return error_set(RATS_ERROR_NOT_PERMITTED,
-                         "the channel " RESERVED_CHANNEL " belongs to ratsd");
-    }
-    return RATS_SUCCESS;
-}
-
 rats_error_t rats_channel_on(rats_client_t handle, const char *channel, rats_channel_cb callback,
                              void *user_data)
 {
@@ -167,7 +145,7 @@ rats_error_t rats_channel_on(rats_client_t handle, const char *channel, rats_cha
     if (client == NULL) {
         return (rats_error_t)error_code();
     }
-    int code = check_name(channel);
+    int code = channel_check_name(channel);
     if (code == RATS_SUCCESS && callback == NULL && !client->batches) {
         code = error_set(RATS_ERROR_INVALID_PARAMETER, "the callback is NULL");
     }
@@ -197,7 +175,7 @@ rats_error_t rats_channel_off(rats_client_t handle, const char *channel)
     if (client == NULL) {
         return (rats_error_t)error_code();
     }
-    int code = check_name(channel);
+    int code = channel_check_name(channel);
     if (code != RATS_SUCCESS) {
         return (rats_error_t)code;
     }
@@ -212,7 +190,7 @@ rats_error_t rats_channel_off(rats_client_t handle, const char *channel)
         forget_unwanted(client, entry);
         if (gone) {
             /* It is given up here whatever the daemon says. */
-            (void)tell(client, M_CHANNEL_OFF, channel, strlen(channel));
+            (void)request_tell(client, M_CHANNEL_OFF, channel_params(channel, strlen(channel)));
             error_clear();
         }
         if (!client_in_callback(client)) {

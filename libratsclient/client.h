@@ -26,6 +26,7 @@
 #include "move.h"
 #include "outbox.h"
 #include "proto/events.h"
+#include "proto/message_head.h"
 #include "proto/methods.h"
 #include "util/list.h"
 
@@ -33,6 +34,7 @@
 #define CONNECT_TIMEOUT_MS 15000
 #define STOP_TIMEOUT_MS    2000
 #define CHANNEL_NAME_MAX   255u
+#define TYPE_NAME_MAX      MESSAGE_HEAD_MAX_NAME
 
 struct callbacks {
     rats_connection_cb connection;
@@ -101,6 +103,8 @@ struct client {
     struct inbox inbox;
     struct map channels; /* struct channel by name */
     unsigned channel_serial;
+    struct map types; /* struct message_type by name */
+    uint64_t type_serial;
     struct callbacks callbacks;
     bool reader_paused;
 
@@ -176,6 +180,9 @@ int request_call_body(struct client *client, struct body_call *call);
  * params is taken. After request_begin() succeeded request_end() must follow. */
 int request_begin(struct client *client, struct call *call, enum method_id method, json_t *params);
 int request_end(struct client *client, struct call *call, int timeout_ms, json_t **ret_result);
+/* (locked) Says something that is said again after reattaching, and waits: RATS_SUCCESS also while
+ * the daemon is gone, which will then be told when it is back. params is taken. */
+int request_tell(struct client *client, enum method_id method, json_t *params);
 /* (locked) Sends a call that nobody waits for. params is taken. Without memory for it the session
  * is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
@@ -183,6 +190,8 @@ void request_post(struct client *client, enum method_id method, json_t *params,
 
 /* channels.c --------------------------------------------------------------------------------- */
 
+/* RATS_SUCCESS, or a code with the last error set. */
+int channel_check_name(const char *channel);
 struct channel *channel_find(const struct client *client, const char *name, size_t size);
 /* (locked) Registers or gives up a channel for the string, binary or JSON callback. RATS_SUCCESS,
  * or a code with the last error set. */
@@ -191,5 +200,46 @@ int channel_set_untyped(struct client *client, const char *name, bool wanted);
 void channels_replay(struct client *client);
 /* (locked) Frees them. */
 void channels_fini(struct client *client);
+
+/* send.c ------------------------------------------------------------------------------------- */
+
+/* What is sent: everything is borrowed. */
+struct outgoing {
+    enum message_plane plane;
+    uint8_t flags;
+    size_t overhead; /* bytes that the service puts before the payload on the wire */
+    struct bytes name;
+    struct bytes payload;
+};
+/* To one peer, by its id as text. RATS_SUCCESS, or a code with the last error set. */
+int send_to(struct client *client, const char *peer_id, const struct outgoing *message);
+/* To every connected peer; how many there are, or a negative code with the last error set. */
+int send_to_all(struct client *client, const struct outgoing *message);
+/* RATS_SUCCESS, or INVALID_PARAMETER with the last error set: what a name must be to be registered
+ * at the daemon. what: "the channel's name". */
+int check_name(const char *what, const char *name, size_t max_size);
+
+/* typed.c ------------------------------------------------------------------------------------ */
+
+/* One function to be called for a message. */
+struct message_handler {
+    rats_message_cb callback;
+    void *user_data;
+};
+/* (locked) Whether that type has a handler. */
+bool typed_is_wanted(const struct client *client, const char *type, size_t size);
+/* (locked) The last registration so far, for typed_next(). */
+uint64_t typed_last(const struct client *client);
+/* (locked) The handler of that type that was registered next after *serial and not after `last`;
+ * one that is for one message only is gone then. *serial moves on. False when there is none. */
+bool typed_next(struct client *client, const char *type, size_t size, uint64_t *serial,
+                uint64_t last, struct message_handler *ret_handler);
+/* The JSON text of a typed message without its byte order mark. 0; -EINVAL when it is not JSON,
+ * -E2BIG when it is nested deeper than other nodes read. */
+int typed_text(const char *data, size_t size, struct bytes *ret_text);
+/* (locked) Tells a new connection's daemon about all types. */
+void typed_replay(struct client *client);
+/* (locked) Frees them. */
+void typed_fini(struct client *client);
 
 #endif

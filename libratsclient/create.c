@@ -36,6 +36,7 @@ void client_free(struct client *client)
 {
     process_delist(client);
     channels_fini(client);
+    typed_fini(client);
     mirror_fini(&client->mirror);
     inbox_fini(&client->inbox);
     outbox_fini(&client->outbox);
@@ -102,6 +103,7 @@ static struct client *client_new(const rats_options_t *options)
     calls_init(&client->calls);
     mirror_init(&client->mirror);
     map_init(&client->channels, client->mirror.peers.seed);
+    map_init(&client->types, client->mirror.peers.seed);
     client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     client->name = make_name(options->name);
     client->slow = strdup(options->slow == NULL ? "stall" : options->slow);

@@ -13,6 +13,7 @@
 #include "proto/json_head.h"
 #include "proto/message_head.h"
 #include "util/hex.h"
+#include "util/text.h"
 
 /* A message on its way to callbacks. */
 struct delivery {
@@ -117,16 +118,61 @@ static void deliver_channel(struct client *client, const struct delivery *messag
     end_callback(client);
 }
 
+static void log_typed(struct client *client, const struct delivery *message, bool too_deep)
+{
+    uint64_t skipped = 0;
+    char type[80];
+    if (log_allowed(&client->json_limit, &skipped)) {
+        log_write(
+            LOG_WARN,
+            "a message of type '%s' from peer %.8s is %s and was dropped (%llu more like it)",
+            text_escape(bytes_make(message->head.name, message->head.name_size), type, sizeof type),
+            message->peer, too_deep ? "nested too deep" : "not JSON", (unsigned long long)skipped);
+    }
+}
+
+/* (locked) Every handler that was there when the message's turn came. */
+static void deliver_typed(struct client *client, unsigned epoch, struct delivery *message)
+{
+    const struct message_head *head = &message->head;
+    const uint64_t last = typed_last(client);
+    uint64_t serial = 0;
+    struct bytes text = {0};
+    struct message_handler handler;
+    if (!typed_is_wanted(client, head->name, head->name_size)) {
+        return;
+    }
+    begin_callback(client); /* long texts are not looked at under the lock */
+    const int checked = typed_text((const char *)message->body, message->body_size, &text);
+    if (checked < 0) {
+        log_typed(client, message, checked == -E2BIG);
+    }
+    end_callback(client);
+    while (checked == 0 && is_live(client, epoch) &&
+           typed_next(client, head->name, head->name_size, &serial, last, &handler)) {
+        begin_callback(client);
+        const uint8_t behind = message->body[message->body_size];
+        message->body[message->body_size] = '\0';
+        handler.callback(handler.user_data, message->peer, (const char *)text.data);
+        message->body[message->body_size] = behind;
+        end_callback(client);
+    }
+}
+
 /* (locked) */
 static void deliver_message(struct client *client, unsigned epoch, const struct frame *frame,
                             uint8_t *body)
 {
     struct delivery message = {.body = body, .body_size = frame->body_size};
     if (message_head_decode(frame->head, frame->head_size, &message.head) < 0 ||
-        message.head.plane != PLANE_CHANNEL) {
+        message.head.plane == PLANE_TOPIC) {
         return; /* of a newer daemon, perhaps */
     }
     hex_format(bytes_make(message.head.peer, MESSAGE_PEER_SIZE), message.peer);
+    if (message.head.plane == PLANE_TYPED) {
+        deliver_typed(client, epoch, &message);
+        return;
+    }
     if (name_is(&message.head, "rats.string", 11)) {
         if (client->callbacks.string != NULL) {
             deliver_string(client, &message);

@@ -337,6 +337,7 @@ static void detach(struct reader *reader)
 static void replay(struct client *client)
 {
     channels_replay(client);
+    typed_replay(client);
     if (client->demanded_peers > 0) {
         request_post(client, M_SESSION_DEMAND_PEERS,
                      json_pack("{s:i}", "max_peers", client->demanded_peers), CALL_PLAIN);

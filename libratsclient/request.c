@@ -199,6 +199,24 @@ int request_end(struct client *client, struct call *call, int timeout_ms, json_t
     return code;
 }
 
+int request_tell(struct client *client, enum method_id method, json_t *params)
+{
+    struct call call = {0};
+    if (!client->attached) {
+        json_decref(params);
+        return RATS_SUCCESS;
+    }
+    int code = request_begin(client, &call, method, params);
+    if (code == RATS_SUCCESS) {
+        code = request_end(client, &call, CALL_TIMEOUT_MS, NULL);
+    }
+    if (code == RATS_ERROR_NOT_RUNNING && !client->closing) {
+        error_clear();
+        code = RATS_SUCCESS;
+    }
+    return code;
+}
+
 int request_call(struct client *client, enum method_id method, json_t *params, int timeout_ms,
                  json_t **ret_result)
 {

@@ -7,10 +7,11 @@
 #include "proto/frame.h"
 #include "proto/json_head.h"
 #include "proto/message_head.h"
+#include "util/text.h"
 
-#define STRING_CHANNEL bytes_from_string("rats.string")
-#define BINARY_CHANNEL bytes_from_string("rats.binary")
-#define JSON_CHANNEL   bytes_from_string("rats.json")
+#define STRING_CHANNEL "rats.string"
+#define BINARY_CHANNEL "rats.binary"
+#define JSON_CHANNEL   "rats.json"
 
 static int explain_send(int rc, int timeout_ms)
 {
@@ -44,20 +45,21 @@ static int check_state(const struct client *client, const struct peer_id *peer)
 
 /* Sends to one peer, or to all when peer is NULL. The number of peers, or a negative code with the
  * last error set. */
-static int send_message(struct client *client, const struct peer_id *peer, struct bytes channel,
-                        struct bytes payload)
+static int send_message(struct client *client, const struct peer_id *peer,
+                        const struct outgoing *message)
 {
     static const struct peer_id everybody;
-    uint8_t head[FRAME_HEADER_SIZE + MESSAGE_HEAD_FIXED + CHANNEL_NAME_MAX];
-    const struct message_head message = {
-        .plane = PLANE_CHANNEL,
+    uint8_t bytes[FRAME_HEADER_SIZE + MESSAGE_HEAD_FIXED + MESSAGE_HEAD_MAX_NAME];
+    const struct message_head head = {
+        .plane = message->plane,
+        .flags = message->flags,
         .peer = peer == NULL ? everybody.bytes : peer->bytes,
-        .name = (const char *)channel.data,
-        .name_size = channel.size,
+        .name = (const char *)message->name.data,
+        .name_size = message->name.size,
     };
-    const size_t head_size = message_head_size(&message);
-    frame_encode_header(head, FRAME_MESSAGE, 0, 0, head_size, payload.size);
-    message_head_encode(&message, head + FRAME_HEADER_SIZE);
+    const size_t head_size = message_head_size(&head);
+    frame_encode_header(bytes, FRAME_MESSAGE, 0, 0, head_size, message->payload.size);
+    message_head_encode(&head, bytes + FRAME_HEADER_SIZE);
 
     client_lock(client);
     int result = check_state(client, peer);
@@ -65,8 +67,9 @@ static int send_message(struct client *client, const struct peer_id *peer, struc
         result = peer != NULL ? 1 : (int)mirror_peer_count(&client->mirror);
         if (result > 0) {
             client->waiters++;
-            const int rc = outbox_send(&client->outbox,
-                                       bytes_make(head, FRAME_HEADER_SIZE + head_size), payload);
+            const int rc =
+                outbox_send(&client->outbox, bytes_make(bytes, FRAME_HEADER_SIZE + head_size),
+                            message->payload);
             if (rc < 0) {
                 result = explain_send(rc, client->outbox.timeout_ms);
             }
@@ -77,35 +80,63 @@ static int send_message(struct client *client, const struct peer_id *peer, struc
     return result;
 }
 
-/* One peer by text. RATS_SUCCESS or a negative code with the last error set. */
-static int send_to(struct client *client, const char *peer_id, struct bytes channel,
-                   struct bytes payload)
+static int check_size(const struct outgoing *message)
 {
-    if (payload.size > RATS_MAX_PAYLOAD) {
-        return error_set(RATS_ERROR_TOO_LARGE, "the message has %zu bytes; allowed are %zu",
-                         payload.size, RATS_MAX_PAYLOAD);
+    const size_t most = RATS_MAX_PAYLOAD - message->overhead;
+    return message->payload.size <= most
+               ? RATS_SUCCESS
+               : error_set(RATS_ERROR_TOO_LARGE, "the message has %zu bytes; allowed are %zu",
+                           message->payload.size, most);
+}
+
+int send_to(struct client *client, const char *peer_id, const struct outgoing *message)
+{
+    int code = check_size(message);
+    if (code != RATS_SUCCESS) {
+        return code;
     }
     struct peer_id peer;
     if (peer_id_parse(peer_id, &peer) < 0) {
         client_lock(client);
-        const int code = check_state(client, NULL);
+        code = check_state(client, NULL);
         client_unlock(client);
         return code != RATS_SUCCESS
                    ? code
                    : error_set(RATS_ERROR_PEER_NOT_FOUND,
                                "no peer of that id is connected; an id has 64 hexadecimal digits");
     }
-    const int result = send_message(client, &peer, channel, payload);
-    return result < 0 ? result : RATS_SUCCESS;
+    code = send_message(client, &peer, message);
+    return code < 0 ? code : RATS_SUCCESS;
 }
 
-static int send_to_all(struct client *client, struct bytes channel, struct bytes payload)
+int send_to_all(struct client *client, const struct outgoing *message)
 {
-    if (payload.size > RATS_MAX_PAYLOAD) {
-        return error_set(RATS_ERROR_TOO_LARGE, "the message has %zu bytes; allowed are %zu",
-                         payload.size, RATS_MAX_PAYLOAD);
+    const int code = check_size(message);
+    return code != RATS_SUCCESS ? code : send_message(client, NULL, message);
+}
+
+int check_name(const char *what, const char *name, size_t max_size)
+{
+    if (name == NULL || strlen(name) > max_size || !text_is_utf8(bytes_from_string(name))) {
+        return error_set(RATS_ERROR_INVALID_PARAMETER,
+                         "%s is NULL, longer than %zu bytes or not UTF-8", what, max_size);
     }
-    return send_message(client, NULL, channel, payload);
+    return RATS_SUCCESS;
+}
+
+static int send_on_channel(struct client *client, const char *peer_id, const char *channel,
+                           struct bytes payload)
+{
+    const struct outgoing message = {
+        .plane = PLANE_CHANNEL, .name = bytes_from_string(channel), .payload = payload};
+    return send_to(client, peer_id, &message);
+}
+
+static int send_to_all_on_channel(struct client *client, const char *channel, struct bytes payload)
+{
+    const struct outgoing message = {
+        .plane = PLANE_CHANNEL, .name = bytes_from_string(channel), .payload = payload};
+    return send_to_all(client, &message);
 }
 
 static int missing(const char *what)
@@ -124,7 +155,7 @@ int rats_send_string(rats_client_t handle, const char *peer_id, const char *mess
     if (peer_id == NULL || message == NULL) {
         return missing("the peer id or the message");
     }
-    return error_v1(send_to(client, peer_id, STRING_CHANNEL, bytes_from_string(message)));
+    return error_v1(send_on_channel(client, peer_id, STRING_CHANNEL, bytes_from_string(message)));
 }
 
 int rats_broadcast_string(rats_client_t handle, const char *message)
@@ -137,7 +168,7 @@ int rats_broadcast_string(rats_client_t handle, const char *message)
         (void)missing("the message");
         return 0;
     }
-    const int count = send_to_all(client, STRING_CHANNEL, bytes_from_string(message));
+    const int count = send_to_all_on_channel(client, STRING_CHANNEL, bytes_from_string(message));
     return count < 0 ? 0 : count;
 }
 
@@ -163,7 +194,7 @@ rats_error_t rats_send_binary(rats_client_t handle, const char *peer_id, const v
     }
     int code = check_binary(data, size);
     if (code == RATS_SUCCESS) {
-        code = send_to(client, peer_id, BINARY_CHANNEL, bytes_make(data, size));
+        code = send_on_channel(client, peer_id, BINARY_CHANNEL, bytes_make(data, size));
     }
     return error_v1(code);
 }
@@ -174,7 +205,7 @@ int rats_broadcast_binary(rats_client_t handle, const void *data, size_t size)
     if (client == NULL || check_binary(data, size) < 0) {
         return 0;
     }
-    const int count = send_to_all(client, BINARY_CHANNEL, bytes_make(data, size));
+    const int count = send_to_all_on_channel(client, BINARY_CHANNEL, bytes_make(data, size));
     return count < 0 ? 0 : count;
 }
 
@@ -202,7 +233,7 @@ rats_error_t rats_send_json(rats_client_t handle, const char *peer_id, const cha
     }
     int code = check_json(json);
     if (code == RATS_SUCCESS) {
-        code = send_to(client, peer_id, JSON_CHANNEL, bytes_from_string(json));
+        code = send_on_channel(client, peer_id, JSON_CHANNEL, bytes_from_string(json));
     }
     return error_v1(code);
 }
@@ -213,7 +244,7 @@ int rats_broadcast_json(rats_client_t handle, const char *json)
     if (client == NULL || check_json(json) < 0) {
         return 0;
     }
-    const int count = send_to_all(client, JSON_CHANNEL, bytes_from_string(json));
+    const int count = send_to_all_on_channel(client, JSON_CHANNEL, bytes_from_string(json));
     return count < 0 ? 0 : count;
 }
 
@@ -221,17 +252,8 @@ int rats_broadcast_json(rats_client_t handle, const char *json)
 
 static int check_channel(const char *channel, const void *data, size_t size)
 {
-    if (channel == NULL || strlen(channel) > CHANNEL_NAME_MAX) {
-        return error_set(RATS_ERROR_INVALID_PARAMETER,
-                         "the channel's name is NULL or longer than %u bytes", CHANNEL_NAME_MAX);
-    }
-    if (data == NULL && size > 0) {
-        return missing("the data");
-    }
-    if (strcmp(channel, "ratsd.ctl") == 0) {
-        return error_set(RATS_ERROR_NOT_PERMITTED, "the channel ratsd.ctl belongs to ratsd");
-    }
-    return RATS_SUCCESS;
+    const int code = channel_check_name(channel);
+    return code == RATS_SUCCESS && data == NULL && size > 0 ? missing("the data") : code;
 }
 
 rats_error_t rats_channel_send(rats_client_t handle, const char *peer_id, const char *channel,
@@ -246,7 +268,7 @@ rats_error_t rats_channel_send(rats_client_t handle, const char *peer_id, const 
     }
     int code = check_channel(channel, data, size);
     if (code == RATS_SUCCESS) {
-        code = send_to(client, peer_id, bytes_from_string(channel), bytes_make(data, size));
+        code = send_on_channel(client, peer_id, channel, bytes_make(data, size));
     }
     return (rats_error_t)code;
 }
@@ -258,7 +280,6 @@ int rats_channel_broadcast(rats_client_t handle, const char *channel, const void
         return error_code();
     }
     const int code = check_channel(channel, data, size);
-    return code != RATS_SUCCESS
-               ? code
-               : send_to_all(client, bytes_from_string(channel), bytes_make(data, size));
+    return code != RATS_SUCCESS ? code
+                                : send_to_all_on_channel(client, channel, bytes_make(data, size));
 }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #define JSON_HEAD_MAX_DEPTH 32
+#define JSON_TEXT_MAX_DEPTH 2048u
 
 /* A new object reference, or NULL with one sentence in error. */
 json_t *json_head_parse(const uint8_t *data, size_t size, char *error, size_t error_size);
@@ -28,7 +29,11 @@ int json_read(const char *text, size_t size, json_t **ret_value);
 void json_head_init(void);
 
 /* Whether text is one JSON value of any kind, as rats_send_json() requires (api.md D13): big
- * integers and \u0000 are accepted, depth at most 2,048. 0 or -1. Does not change the text. */
+ * integers and \u0000 are accepted, depth at most JSON_TEXT_MAX_DEPTH. 0 or -1. Does not change the
+ * text. */
 int json_text_check(const char *text, size_t size);
+/* The same with a limit of its own for the depth: 0, -EINVAL, or -E2BIG for what is nested deeper,
+ * whatever follows there. */
+int json_text_check_depth(const char *text, size_t size, size_t max_depth);
 
 #endif

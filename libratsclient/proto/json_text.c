@@ -1,16 +1,17 @@
 /* json_text_check(): one pass over the text, no allocation, a bit for each open bracket. */
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "proto/json_head.h"
 
-#define MAX_DEPTH 2048u
-
 struct text {
     const uint8_t *at;
     const uint8_t *end;
     size_t depth;
-    uint8_t open[MAX_DEPTH / 8]; /* bit set: an object */
+    size_t max_depth;
+    bool too_deep;
+    uint8_t open[JSON_TEXT_MAX_DEPTH / 8]; /* bit set: an object */
 };
 
 static int peek(const struct text *text)
@@ -191,9 +192,16 @@ static bool in_object(const struct text *text)
     return (text->open[top / 8] >> (top % 8) & 1) != 0;
 }
 
+/* Whether one more level may be opened. */
+static bool may_open(struct text *text)
+{
+    text->too_deep = text->depth == text->max_depth;
+    return !text->too_deep;
+}
+
 static bool push(struct text *text, bool object)
 {
-    if (text->depth == MAX_DEPTH) {
+    if (!may_open(text)) {
         return false;
     }
     const uint8_t bit = (uint8_t)(1u << (text->depth % 8));
@@ -236,7 +244,7 @@ static bool take_value(struct text *text, bool *ret_opened)
     const bool object = *text->at++ == '{';
     skip_space(text);
     if (take(text, object ? '}' : ']')) {
-        return text->depth < MAX_DEPTH; /* an empty one counts as a level too */
+        return may_open(text); /* an empty one counts as a level too */
     }
     *ret_opened = true;
     return push(text, object) && (!object || take_key(text));
@@ -261,15 +269,24 @@ static bool take_after(struct text *text, bool *ret_more)
     return true;
 }
 
-int json_text_check(const char *data, size_t size)
+int json_text_check_depth(const char *data, size_t size, size_t max_depth)
 {
-    struct text text = {.at = (const uint8_t *)data, .end = (const uint8_t *)data + size};
+    struct text text = {
+        .at = (const uint8_t *)data,
+        .end = (const uint8_t *)data + size,
+        .max_depth = max_depth < JSON_TEXT_MAX_DEPTH ? max_depth : JSON_TEXT_MAX_DEPTH,
+    };
     bool more = true;
     while (more) {
         if (!take_value(&text, &more) || (!more && !take_after(&text, &more))) {
-            return -1;
+            return text.too_deep ? -E2BIG : -EINVAL;
         }
     }
     skip_space(&text);
-    return text.at == text.end ? 0 : -1;
+    return text.at == text.end ? 0 : -EINVAL;
+}
+
+int json_text_check(const char *data, size_t size)
+{
+    return json_text_check_depth(data, size, JSON_TEXT_MAX_DEPTH) == 0 ? 0 : -1;
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proto/message_head.h"
 #include "proto/shapes.h"
 
 #define STABLE "stable"
@@ -25,6 +26,7 @@
            F_BOOL("started", FIELD_REQUIRED, "whether messages are delivered to it"),              \
            F_UINT("age_seconds", FIELD_REQUIRED, "seconds since it attached", 0, 0),               \
            F_UINT("channels", FIELD_REQUIRED, "channels it registered", 0, 0),                     \
+           F_UINT("types", FIELD_REQUIRED, "message types it registered", 0, 0),                   \
            F_UINT("queued_bytes", FIELD_REQUIRED, "bytes waiting for it to read", 0, 0),           \
            F_UINT("lost", FIELD_REQUIRED, "messages dropped because it was slow", 0, 0),           \
            F_UINT("calls", FIELD_REQUIRED, "calls in progress", 0, 0))
@@ -93,6 +95,10 @@
                   "name of the channel; its bytes are hashed as they "                             \
                   "are",                                                                           \
                   0, 255))
+
+#define TYPE_PARAMS                                                                                \
+    FIELDS(F_TEXT("type", FIELD_REQUIRED, "type of the messages, of any form; may be empty", 0,    \
+                  MESSAGE_HEAD_MAX_NAME))
 
 #define LEVELS "error|warn|info|debug"
 
@@ -296,6 +302,27 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
             .api = "rats_channel_off",
+        },
+    [M_TYPED_ON] =
+        {
+            .name = "typed.on",
+            .stability = STABLE,
+            .summary = "Typed JSON messages of that type are delivered to this session.",
+            .params = TYPE_PARAMS,
+            .result = NO_FIELDS,
+            .errors = NO_ERRORS,
+            .api = "rats_on_message rats_once_message",
+            .ctl = "recv",
+        },
+    [M_TYPED_OFF] =
+        {
+            .name = "typed.off",
+            .stability = STABLE,
+            .summary = "Messages of that type are no longer delivered to this session.",
+            .params = TYPE_PARAMS,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND),
+            .api = "rats_off_message",
         },
     [M_LOG_GET_LEVEL] =
         {

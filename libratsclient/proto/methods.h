@@ -26,6 +26,8 @@ enum method_id {
     M_PEER_DISCONNECT,
     M_CHANNEL_ON,
     M_CHANNEL_OFF,
+    M_TYPED_ON,
+    M_TYPED_OFF,
     M_LOG_GET_LEVEL,
     M_LOG_SET_LEVEL,
     METHOD_COUNT,

@@ -1,22 +1,15 @@
-/* ratsctl send and recv: messages on channels, the untyped kinds among them (api.md 7.1). */
-#include <inttypes.h>
+/* ratsctl send and recv: messages on channels, the untyped kinds among them (api.md 7.1), and typed
+ * ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "proto/events.h"
-#include "proto/json_head.h"
-#include "proto/message_head.h"
 #include "ratsctl/commands.h"
-#include "ratsctl/stream.h"
-#include "util/alloc.h"
-#include "util/hex.h"
+#include "ratsctl/payload.h"
+#include "ratsctl/receive.h"
 #include "util/text.h"
 
-#define EVERYBODY  "all"
-#define FROM_STDIN "-"
-#define READ_STEP  65536u
+#define EVERYBODY "all"
 
 static const struct {
     const char *kind; /* of --as */
@@ -42,69 +35,38 @@ static const char *channel_of(const struct options *options)
     return untyped[0].channel;
 }
 
-/* Everything on standard input, as far as one message may be long. */
-static enum exit_code read_input(char **ret_data, size_t *ret_size)
+/* The message's name and what kind of name that is, for output. */
+static const char *name_of(const struct options *options)
 {
-    char *data = NULL;
-    size_t size = 0;
-    size_t capacity = 0;
-    for (;;) {
-        if (size == capacity) {
-            capacity = capacity == 0 ? READ_STEP : capacity * 2;
-            data = xrealloc(data, capacity);
-        }
-        const size_t got = fread(data + size, 1, capacity - size, stdin);
-        size += got;
-        if (size > RATS_MAX_PAYLOAD || got == 0) {
-            break;
-        }
-    }
-    if (size > RATS_MAX_PAYLOAD) {
-        free(data);
-        return report(EXIT_FAILED, "the message is too long; at most %" PRIu64 " bytes are allowed",
-                      (uint64_t)RATS_MAX_PAYLOAD);
-    }
-    if (ferror(stdin)) {
-        free(data);
-        return report(EXIT_FAILED, "cannot read standard input");
-    }
-    *ret_data = data;
-    *ret_size = size;
-    return EXIT_DONE;
+    return options->type_count > 0 ? options->types[0] : channel_of(options);
 }
 
-static enum exit_code get_payload(const struct options *options, const char *text, char **ret_data,
-                                  size_t *ret_size)
+static rats_error_t send_to_peer(const struct ctl *ctl, const char *id, const char *data,
+                                 size_t size)
 {
-    char *data = NULL;
-    size_t size = 0;
-    if (strcmp(text, FROM_STDIN) != 0) {
-        data = xstrdup(text);
-        size = strlen(text);
-    } else {
-        const enum exit_code code = read_input(&data, &size);
-        if (code != EXIT_DONE) {
-            return code;
-        }
+    return ctl->options->type_count > 0
+               ? rats_send_message(ctl->client, id, ctl->options->types[0], data)
+               : rats_channel_send(ctl->client, id, channel_of(ctl->options), data, size);
+}
+
+/* How many peers it went to, or a negative code. */
+static int send_to_all(const struct ctl *ctl, const char *data, size_t size)
+{
+    if (ctl->options->type_count == 0) {
+        return rats_channel_broadcast(ctl->client, channel_of(ctl->options), data, size);
     }
-    if (options->as != NULL && strcmp(options->as, "json") == 0 &&
-        json_text_check(data, size) != 0) {
-        free(data);
-        return report(EXIT_USAGE, "the message is no JSON text; --as=string sends it as it is");
-    }
-    *ret_data = data;
-    *ret_size = size;
-    return EXIT_DONE;
+    const int peers = rats_get_peer_count(ctl->client);
+    const rats_error_t code = rats_broadcast_message(ctl->client, ctl->options->types[0], data);
+    return code < 0 ? (int)code : peers;
 }
 
 /* ret_peers: how many it went to. */
 static enum exit_code send_payload(struct ctl *ctl, const char *whom, const char *data, size_t size,
                                    int *ret_peers)
 {
-    const char *channel = channel_of(ctl->options);
     char id[PEER_DIGITS + 1];
     if (strcmp(whom, EVERYBODY) == 0) {
-        const int peers = rats_channel_broadcast(ctl->client, channel, data, size);
+        const int peers = send_to_all(ctl, data, size);
         if (peers < 0) {
             return session_report(ctl, "send");
         }
@@ -119,7 +81,7 @@ static enum exit_code send_payload(struct ctl *ctl, const char *whom, const char
     if (code != EXIT_DONE) {
         return code;
     }
-    if (rats_channel_send(ctl->client, id, channel, data, size) != RATS_SUCCESS) {
+    if (send_to_peer(ctl, id, data, size) != RATS_SUCCESS) {
         return session_report(ctl, "send");
     }
     *ret_peers = 1;
@@ -128,17 +90,29 @@ static enum exit_code send_payload(struct ctl *ctl, const char *whom, const char
 
 static void print_sent(const struct ctl *ctl, size_t size, int peers)
 {
-    const char *channel = channel_of(ctl->options);
+    const char *name = name_of(ctl->options);
     if (ctl->output.json != JSON_NONE) {
-        output_object(&ctl->output,
-                      json_pack("{s:o, s:I, s:i}", "channel", text_value(channel, strlen(channel)),
-                                "bytes", (json_int_t)size, "peers", peers));
+        output_object(&ctl->output, json_pack("{s:o, s:I, s:i}",
+                                              ctl->options->type_count > 0 ? "type" : "channel",
+                                              text_value(name, strlen(name)), "bytes",
+                                              (json_int_t)size, "peers", peers));
         return;
     }
-    char *shown = escape_new(channel, strlen(channel));
+    char *shown = escape_new(name, strlen(name));
     (void)printf("sent %zu bytes on %s to %d %s\n", size, shown, peers,
                  peers == 1 ? "peer" : "peers");
     free(shown);
+}
+
+static enum exit_code check_send(const struct options *options)
+{
+    if (options->channel_count > 1 || options->type_count > 1) {
+        return report(EXIT_USAGE, "send takes one --channel or one --type");
+    }
+    if (options->type_count > 0 && (options->channel_count > 0 || options->as != NULL)) {
+        return report(EXIT_USAGE, "--type excludes --channel and --as: a typed message is JSON");
+    }
+    return EXIT_DONE;
 }
 
 enum exit_code run_send(struct ctl *ctl, char **arguments, int count)
@@ -147,10 +121,13 @@ enum exit_code run_send(struct ctl *ctl, char **arguments, int count)
     char *data = NULL;
     size_t size = 0;
     int peers = 0;
-    if (ctl->options->channel_count > 1) {
-        return report(EXIT_USAGE, "send takes one --channel");
+    enum exit_code code = check_send(ctl->options);
+    if (code == EXIT_DONE) {
+        code = payload_get(ctl->options, arguments[1], &data, &size);
     }
-    enum exit_code code = get_payload(ctl->options, arguments[1], &data, &size);
+    if (code == EXIT_DONE && ctl->options->type_count > 0 && strlen(data) != size) {
+        code = report(EXIT_USAGE, "the message has a NUL byte, which JSON has not");
+    }
     if (code == EXIT_DONE) {
         code = session_open(ctl, false);
     }
@@ -167,86 +144,12 @@ enum exit_code run_send(struct ctl *ctl, char **arguments, int count)
     return code;
 }
 
-struct receiver {
-    const struct ctl *ctl;
-    uint64_t left; /* messages until the end; 0: no end */
-};
-
-/* "text" when the bytes are that, else "hex": JSON has no bytes. */
-static int put_payload(json_t *object, struct bytes body)
+/* One --channel or --type. */
+static enum exit_code hear(struct ctl *ctl, const char *channel, const char *type)
 {
-    if (text_is_utf8(body)) {
-        return json_object_set_new(object, "text",
-                                   json_stringn((const char *)body.data, body.size));
-    }
-    char *hex = xalloc(body.size * 2 + 1);
-    hex_format(body, hex);
-    const int result = json_object_set_new(object, "hex", json_stringn(hex, body.size * 2));
-    free(hex);
-    return result;
-}
-
-static void print_message(const struct receiver *receiver, const struct frame *frame,
-                          const struct message_head *head)
-{
-    char peer[PEER_DIGITS + 1];
-    const struct bytes body = bytes_make(frame->body, frame->body_size);
-    hex_format(bytes_make(head->peer, MESSAGE_PEER_SIZE), peer);
-    if (receiver->ctl->output.json != JSON_NONE) {
-        json_t *object = json_pack("{s:I, s:s, s:o, s:I}", "sequence", (json_int_t)frame->id,
-                                   "peer", peer, "channel", text_value(head->name, head->name_size),
-                                   "bytes", (json_int_t)body.size);
-        if (object != NULL && put_payload(object, body) == 0) {
-            output_line(object);
-        }
-    } else {
-        char *channel = escape_new(head->name, head->name_size);
-        char *text = escape_new(body.data, body.size);
-        (void)printf("%.*s %s %s\n", PEER_SHORT, peer, channel, text);
-        free(text);
-        free(channel);
-    }
-}
-
-static int on_message(void *self, const struct frame *frame)
-{
-    struct receiver *receiver = self;
-    struct message_head head;
-    if (message_head_decode(frame->head, frame->head_size, &head) != 0) {
-        return (int)report(EXIT_FAILED, "a message cannot be read: its head is malformed");
-    }
-    if (head.plane != PLANE_CHANNEL) {
-        return STREAM_GO_ON;
-    }
-    print_message(receiver, frame, &head);
-    if (receiver->left == 0) {
-        return STREAM_GO_ON;
-    }
-    return --receiver->left == 0 ? EXIT_DONE : STREAM_GO_ON;
-}
-
-static void print_lost(const struct receiver *receiver, uint64_t count)
-{
-    if (receiver->ctl->output.json != JSON_NONE) {
-        output_line(json_pack("{s:I}", "lost", (json_int_t)count));
-    } else {
-        (void)printf("lost %" PRIu64 "\n", count);
-    }
-}
-
-static int on_gap(void *self, uint64_t missing)
-{
-    print_lost(self, missing);
-    return STREAM_GO_ON;
-}
-
-static int on_event(void *self, uint64_t sequence, const char *event, json_t *fields)
-{
-    (void)sequence;
-    if (strcmp(event, proto_events[EV_LOST].name) == 0) {
-        print_lost(self, (uint64_t)member_number(fields, "total"));
-    }
-    return STREAM_GO_ON;
+    const rats_error_t code = type != NULL ? rats_on_message(ctl->client, type, NULL, NULL)
+                                           : rats_channel_on(ctl->client, channel, NULL, NULL);
+    return code == RATS_SUCCESS ? EXIT_DONE : session_report(ctl, type != NULL ? type : channel);
 }
 
 enum exit_code run_recv(struct ctl *ctl, char **arguments, int count)
@@ -254,29 +157,17 @@ enum exit_code run_recv(struct ctl *ctl, char **arguments, int count)
     (void)arguments;
     (void)count;
     const struct options *options = ctl->options;
-    struct receiver receiver = {.ctl = ctl, .left = options->count};
-    const struct stream_handler handler = {
-        .self = &receiver, .on_event = on_event, .on_message = on_message, .on_gap = on_gap};
     session_set_timeout(ctl, true);
     enum exit_code code = session_open(ctl, true);
-    const size_t channels = options->channel_count > 0 ? options->channel_count : UNTYPED_COUNT;
-    for (size_t i = 0; code == EXIT_DONE && i < channels; i++) {
-        const char *channel =
-            options->channel_count > 0 ? options->channels[i] : untyped[i].channel;
-        if (rats_channel_on(ctl->client, channel, NULL, NULL) != RATS_SUCCESS) {
-            code = session_report(ctl, channel);
-        }
+    for (size_t i = 0; code == EXIT_DONE && i < options->channel_count; i++) {
+        code = hear(ctl, options->channels[i], NULL);
     }
-    if (code != EXIT_DONE) {
-        return code;
+    for (size_t i = 0; code == EXIT_DONE && i < options->type_count; i++) {
+        code = hear(ctl, NULL, options->types[i]);
     }
-    code = stream_run(ctl, &handler, options->timeout_ms);
-    if (code == EXIT_TIMEOUT && receiver.left == 0) {
-        return EXIT_DONE; /* no number was asked for: that time was all that was asked for */
+    const bool nothing_named = options->channel_count + options->type_count == 0;
+    for (size_t i = 0; code == EXIT_DONE && nothing_named && i < UNTYPED_COUNT; i++) {
+        code = hear(ctl, untyped[i].channel, NULL);
     }
-    if (code == EXIT_TIMEOUT) {
-        return report(code, "recv: %" PRIu64 " of %" PRIu64 " messages did not come in time",
-                      receiver.left, options->count);
-    }
-    return code;
+    return code == EXIT_DONE ? receive_run(ctl, "recv") : code;
 }

@@ -19,6 +19,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_VERSION] = {"--version", NULL, "the same as the command version"},
     [OPT_CHANNEL] = {"--channel", "NAME", "a named channel; recv takes several"},
     [OPT_AS] = {"--as", "string|binary|json", "which kind of untyped message to send"},
+    [OPT_TYPE] = {"--type", "NAME", "typed JSON messages of that type; recv takes several"},
     [OPT_COUNT] = {"--count", "N", "end after that many"},
     [OPT_UNTIL] = {"--until", "EVENT", "end behind the first event of that name or pattern"},
     [OPT_SINCE] = {"--since", "SEQ", "show only what has a higher sequence number"},
@@ -63,12 +64,14 @@ static int take_json(struct options *options, const char *value, char *error, si
     return 0;
 }
 
-static int take_channel(struct options *options, const char *value, char *error, size_t error_size)
+/* One more of an option that may be given several times. */
+static int take_name(enum option_id id, const char *value, const char **names, size_t *count,
+                     char *error, size_t error_size)
 {
-    if (options->channel_count == OPTIONS_MAX_CHANNELS) {
-        return ERROR("more than %d --channel options", OPTIONS_MAX_CHANNELS);
+    if (*count == OPTIONS_MAX_CHANNELS) {
+        return ERROR("more than %d %s options", OPTIONS_MAX_CHANNELS, option_rows[id].name);
     }
-    options->channels[options->channel_count++] = value;
+    names[(*count)++] = value;
     return 0;
 }
 
@@ -130,7 +133,9 @@ static int take(struct options *options, enum option_id id, const char *value, c
     case OPT_JSON:
         return take_json(options, value, error, error_size);
     case OPT_CHANNEL:
-        return take_channel(options, value, error, error_size);
+        return take_name(id, value, options->channels, &options->channel_count, error, error_size);
+    case OPT_TYPE:
+        return take_name(id, value, options->types, &options->type_count, error, error_size);
     default:
         return take_checked(options, id, value, error, error_size);
     }

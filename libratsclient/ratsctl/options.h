@@ -21,6 +21,7 @@ enum option_id {
     /* These belong to the commands that name them. */
     OPT_CHANNEL = OPT_GLOBAL_COUNT,
     OPT_AS,
+    OPT_TYPE,
     OPT_COUNT,
     OPT_UNTIL,
     OPT_SINCE,
@@ -42,7 +43,7 @@ extern const struct option_row option_rows[OPTION_COUNT];
 enum json_mode { JSON_NONE, JSON_DOCUMENT, JSON_LINES };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
-#define OPTIONS_MAX_CHANNELS 64
+#define OPTIONS_MAX_CHANNELS 64 /* and types */
 
 struct options {
     uint32_t seen; /* bit 1 << option_id */
@@ -54,6 +55,8 @@ struct options {
     int timeout_ms; /* -1: not given */
     const char *channels[OPTIONS_MAX_CHANNELS];
     size_t channel_count;
+    const char *types[OPTIONS_MAX_CHANNELS];
+    size_t type_count;
     const char *as;
     uint64_t count; /* 0: not given */
     const char *until;

@@ -2,19 +2,27 @@
 
 import threading
 from ctypes import byref, c_int
-from typing import Any, Callable, Dict, List, Optional, TypeVar
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, TypeVar
 
-from .callbacks import ChannelCallbackType
+from .callbacks import ChannelCallbackType, MessageCallbackType
 from .convert import checked, encode, parse_object
 from .ctypes_wrapper import LibratsCtypes
 from .dispatch import Dispatcher
+from .exceptions import RatsError
 from .session import Session, interruptible
 
 _Callback = TypeVar("_Callback")
 
 _MAX_ENCODED = 4096
-# In this mode the library never calls back; a registration needs no function.
-_NO_CALLBACK = ChannelCallbackType(0)
+
+
+class Names(NamedTuple):
+    """How names of one kind are registered at the daemon."""
+
+    on: str
+    off: str
+    no_callback: Any  # in this mode the library never calls back
+    wants: Callable[[bytes], bool]
 
 
 class ClientBase:
@@ -25,6 +33,18 @@ class ClientBase:
         self._dispatcher = Dispatcher()
         self._session = Session(library, handle, self._dispatcher)
         self._registration = threading.RLock()
+        self._channels = Names(
+            "rats_channel_on", "rats_channel_off", ChannelCallbackType(0), self._dispatcher.wants
+        )
+        self._types = Names(
+            "rats_on_message",
+            "rats_off_message",
+            MessageCallbackType(0),
+            self._dispatcher.wants_type,
+        )
+        self._dispatcher.on_type_unused = _releaser(
+            self._session, self._registration, self._dispatcher
+        )
         self._encoded: Dict[str, bytes] = {}
 
     def _encode_once(self, text: str, what: str) -> bytes:
@@ -49,25 +69,41 @@ class ClientBase:
 
     def _set_callback(
         self,
-        channel: bytes,
+        names: Names,
+        name: bytes,
         setter: Callable[[Optional[_Callback]], None],
         callback: Optional[_Callback],
     ) -> None:
-        """Set a callback of a channel; registers it at the daemon with its first, releases it
-        with its last."""
+        """Set a callback of a channel or type; registers it at the daemon with its first, releases
+        it with its last."""
         self._check_open()
         checked(callback)
         with self._registration:
-            wanted = self._dispatcher.wants(channel)
+            wanted = names.wants(name)
             setter(callback)
-            wants = self._dispatcher.wants(channel)
+            wants = names.wants(name)
             if wants and not wanted:
                 try:
                     self._session.call_checked(
-                        "Set callback", "rats_channel_on", channel, _NO_CALLBACK, None
+                        "Set callback", names.on, name, names.no_callback, None
                     )
                 except BaseException:
                     setter(None)
                     raise
             elif wanted and not wants:
-                self._session.call_checked("Clear callback", "rats_channel_off", channel)
+                self._session.call_checked("Clear callback", names.off, name)
+
+
+def _releaser(session: Session, lock: Any, dispatcher: Dispatcher) -> Callable[[bytes], None]:
+    """What releases a type at the daemon when its last function was for one message only. It must
+    not refer to the client, which could then never be collected."""
+
+    def release(name: bytes) -> None:
+        with lock:
+            if not dispatcher.wants_type(name):
+                try:
+                    session.call("rats_off_message", name)
+                except RatsError:
+                    pass  # closed meanwhile: nothing is registered any more
+
+    return release

@@ -31,6 +31,7 @@ from .callbacks import (
     DisconnectCallbackType,
     EventCallbackType,
     JsonCallbackType,
+    MessageCallbackType,
     OverflowCallbackType,
     StringCallbackType,
 )
@@ -157,6 +158,12 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_channel_on": (c_int, (_handle, c_char_p, ChannelCallbackType, c_void_p)),
     "rats_channel_off": (c_int, (_handle, c_char_p)),
     "rats_channel_id": (c_uint, (c_char_p,)),
+    # typed messages
+    "rats_on_message": (c_int, (_handle, c_char_p, MessageCallbackType, c_void_p)),
+    "rats_once_message": (c_int, (_handle, c_char_p, MessageCallbackType, c_void_p)),
+    "rats_off_message": (c_int, (_handle, c_char_p)),
+    "rats_send_message": (c_int, (_handle, c_char_p, c_char_p, c_char_p)),
+    "rats_broadcast_message": (c_int, (_handle, c_char_p, c_char_p)),
     # callbacks
     "rats_set_connection_callback": (None, (_handle, ConnectionCallbackType, c_void_p)),
     "rats_set_disconnect_callback": (None, (_handle, DisconnectCallbackType, c_void_p)),

@@ -15,7 +15,7 @@ import logging
 import struct
 import threading
 from ctypes import string_at
-from typing import Any, Callable, Dict, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
 from .callbacks import (
     BinaryCallback,
@@ -26,6 +26,7 @@ from .callbacks import (
     ErrorCallback,
     EventCallback,
     JsonCallback,
+    MessageCallback,
     OverflowCallback,
     StringCallback,
 )
@@ -42,6 +43,7 @@ _HEADER_SIZE = 16
 _KIND_EVENT = 4
 _KIND_MESSAGE = 5
 _PLANE_CHANNEL = 1
+_PLANE_TYPED = 2
 _HEAD_FIXED = 36
 _MAX_ROUTES = 8192
 _MAX_PEERS = 65536
@@ -64,6 +66,19 @@ def _refuse_constant(text: str) -> NoReturn:
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
+def _parse_json(text: str) -> Any:
+    """The value; ValueError or RecursionError when it is not JSON. Half a surrogate pair as an
+    escape is none either, which Python's own reader overlooks."""
+    value = _decode_json(text)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _ignore(name: bytes) -> None:
+    pass
+
+
 class Dispatcher:
     """The callbacks of one client and the parser that feeds them."""
 
@@ -75,6 +90,10 @@ class Dispatcher:
         self._started = False
         self._generation = 0
         self._channels: Dict[bytes, ChannelCallback] = {}
+        self._types: Dict[bytes, MessageCallback] = {}
+        self._once: Dict[bytes, List[MessageCallback]] = {}
+        # Told, without the lock, when the last function of a type was for one message only.
+        self.on_type_unused: Callable[[bytes], None] = _ignore
         self._string: Optional[StringCallback] = None
         self._binary: Optional[BinaryCallback] = None
         self._json: Optional[JsonCallback] = None
@@ -102,6 +121,37 @@ class Dispatcher:
     def get_channel(self, channel: bytes) -> Optional[ChannelCallback]:
         with self._lock:
             return self._channels.get(channel)
+
+    def set_type(self, name: bytes, callback: Optional[MessageCallback]) -> None:
+        with self._lock:
+            if callback is None:
+                self._types.pop(name, None)
+            else:
+                self._types[name] = callback
+            self._routes.clear()
+
+    def add_once(self, name: bytes, callback: MessageCallback) -> None:
+        with self._lock:
+            self._once.setdefault(name, []).append(callback)
+            self._routes.clear()
+
+    def drop_once(self, name: bytes, callback: MessageCallback) -> None:
+        with self._lock:
+            left = [other for other in self._once.pop(name, []) if other is not callback]
+            if left:
+                self._once[name] = left
+            self._routes.clear()
+
+    def clear_type(self, name: bytes) -> None:
+        with self._lock:
+            self._types.pop(name, None)
+            self._once.pop(name, None)
+            self._routes.clear()
+
+    def wants_type(self, name: bytes) -> bool:
+        """Whether any function is there for messages of this type."""
+        with self._lock:
+            return name in self._types or name in self._once
 
     def set_string(self, callback: Optional[StringCallback]) -> None:
         with self._lock:
@@ -236,15 +286,17 @@ class Dispatcher:
             return None
         plane, _flags, name_size, peer = _message_head(head)
         name = head[_HEAD_FIXED : _HEAD_FIXED + name_size]
-        if plane != _PLANE_CHANNEL:
-            return None
         if len(name) != name_size:
             _log.error("malformed message head from the library: name of %d bytes", name_size)
             return None
         with self._lock:
             if not self._started or generation != self._generation:
                 return None
-            found = self._find(name)
+            found: Optional[Tuple[_Deliver, str]] = None
+            if plane == _PLANE_CHANNEL:
+                found = self._find(name)
+            elif plane == _PLANE_TYPED and (name in self._types or name in self._once):
+                found = self._typed_deliverer(name, self._types.get(name)), "message"
             if found is None:
                 return None
             if len(self._routes) >= _MAX_ROUTES:
@@ -303,6 +355,35 @@ class Dispatcher:
             callback(peer_id, value)
 
         return deliver
+
+    def _typed_deliverer(self, name: bytes, callback: Optional[MessageCallback]) -> _Deliver:
+        """Made anew whenever a function of the type changes, so ``callback`` is the present one."""
+        waiting = name in self._once
+
+        def deliver(peer_id: str, data: bytes) -> None:
+            try:
+                text = data.decode("utf-8-sig")
+                _parse_json(text)
+            except (ValueError, RecursionError) as error:
+                _log.debug("message of type %r dropped: %s", name, error)
+                return
+            if callback is not None:
+                self._guarded("message", callback, peer_id, text)
+            if waiting and self._started:
+                self._deliver_once(name, peer_id, text)
+
+        return deliver
+
+    def _deliver_once(self, name: bytes, peer_id: str, text: str) -> None:
+        with self._lock:
+            callbacks = self._once.pop(name, [])
+            self._routes.clear()
+            unused = callbacks and name not in self._types
+        for callback in callbacks:
+            if self._started:
+                self._guarded("message", callback, peer_id, text)
+        if unused:
+            self.on_type_unused(name)
 
     # --- events ---------------------------------------------------------------------------
 

@@ -126,15 +126,15 @@ class MessageMethods(ClientBase):
 
     def set_string_callback(self, callback: Optional[StringCallback]) -> None:
         """``callback(peer_id, message)`` for text; bytes that are not UTF-8 become U+FFFD."""
-        self._set_callback(CHANNEL_STRING, self._dispatcher.set_string, callback)
+        self._set_callback(self._channels, CHANNEL_STRING, self._dispatcher.set_string, callback)
 
     def set_binary_callback(self, callback: Optional[BinaryCallback]) -> None:
         """``callback(peer_id, data)`` for bytes."""
-        self._set_callback(CHANNEL_BINARY, self._dispatcher.set_binary, callback)
+        self._set_callback(self._channels, CHANNEL_BINARY, self._dispatcher.set_binary, callback)
 
     def set_json_callback(self, callback: Optional[JsonCallback]) -> None:
         """``callback(peer_id, value)`` for JSON, parsed; what does not parse is dropped."""
-        self._set_callback(CHANNEL_JSON, self._dispatcher.set_json, callback)
+        self._set_callback(self._channels, CHANNEL_JSON, self._dispatcher.set_json, callback)
 
     # --- channels -------------------------------------------------------------------------
 
@@ -150,7 +150,9 @@ class MessageMethods(ClientBase):
             RatsInvalidParameterError: name over 255 bytes
         """
         name = encode(channel, "channel")
-        self._set_callback(name, lambda cb: self._dispatcher.set_channel(name, cb), callback)
+        self._set_callback(
+            self._channels, name, lambda cb: self._dispatcher.set_channel(name, cb), callback
+        )
 
     def off_channel(self, channel: str) -> None:
         """End the callback of a channel; nothing happens when it has none."""

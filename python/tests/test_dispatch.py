@@ -301,3 +301,61 @@ def test_setters_of_other_threads_are_safe(dispatcher: Dispatcher) -> None:
     thread.join()
     dispatcher.set_channel(b"c", None)
     assert not dispatcher._routes
+
+
+def typed(name: bytes, body: bytes) -> bytes:
+    return frame(5, message_head(name, plane=2), body)
+
+
+def test_typed_messages_are_json_text(dispatcher: Dispatcher, calls: Calls) -> None:
+    dispatcher.set_type(b"t", lambda peer, text: calls.append((peer, text)))
+    dispatcher.set_channel(b"t", lambda peer, data: calls.append(("channel", data)))
+    good = [b'{"a":1}', b" 1 ", b"\xef\xbb\xbf[]", b'"\\ud83d\\ude00\\u0000"', b"1e999", b"9" * 30]
+    bad = [b"", b"x", b"1x", b"NaN", b"[1,]", b'"\xff"', b'"\0"', b'"\\ud800"', b'{"\\uDC00":1}',
+           b"[" * 100000]
+    dispatcher.process(b"".join(typed(b"t", body) for body in bad + good) + typed(b"u", b"1"))
+    assert calls == [(ALICE.hex(), body.decode("utf-8-sig")) for body in good]
+
+
+def test_once_is_for_one_message(dispatcher: Dispatcher, calls: Calls) -> None:
+    unused: List[bytes] = []
+    dispatcher.on_type_unused = unused.append
+    dispatcher.add_once(b"t", lambda peer, text: calls.append(("a", text)))
+    dispatcher.add_once(b"t", lambda peer, text: calls.append(("b", text)))
+    dispatcher.process(typed(b"t", b"no JSON") + typed(b"t", b"1") + typed(b"t", b"2"))
+    assert calls == [("a", "1"), ("b", "1")] and unused == [b"t"]
+    assert not dispatcher.wants_type(b"t")
+    dispatcher.set_type(b"t", lambda peer, text: calls.append(("on", text)))
+    dispatcher.add_once(b"t", lambda peer, text: calls.append(("once", text)))
+    dispatcher.process(typed(b"t", b"3") + typed(b"t", b"4"))
+    assert calls[2:] == [("on", "3"), ("once", "3"), ("on", "4")] and unused == [b"t"]
+
+
+def test_once_inside_once_is_for_the_next_message(dispatcher: Dispatcher, calls: Calls) -> None:
+    unused: List[bytes] = []
+    dispatcher.on_type_unused = lambda name: (
+        None if dispatcher.wants_type(name) else unused.append(name)
+    )
+
+    def again(peer: str, text: str) -> None:
+        calls.append((text,))
+        if text != "3":
+            dispatcher.add_once(b"t", again)
+
+    dispatcher.add_once(b"t", again)
+    dispatcher.process(b"".join(typed(b"t", b"%d" % number) for number in range(1, 6)))
+    assert calls == [("1",), ("2",), ("3",)] and unused == [b"t"]
+
+
+def test_a_failing_function_stops_no_other(dispatcher: Dispatcher, calls: Calls) -> None:
+    def fails(peer: str, text: str) -> None:
+        raise KeyError(text)
+
+    dispatcher.set_error(lambda kind, error: calls.append((kind, type(error))))
+    dispatcher.set_type(b"t", fails)
+    dispatcher.add_once(b"t", fails)
+    dispatcher.add_once(b"t", lambda peer, text: calls.append((text,)))
+    dispatcher.process(typed(b"t", b"1"))
+    assert calls == [("message", KeyError), ("message", KeyError), ("1",)]
+    dispatcher.clear_type(b"t")
+    assert not dispatcher.wants_type(b"t")

@@ -67,6 +67,7 @@ TYPES = {
     "rats_binary_cb": callbacks.BinaryCallbackType,
     "rats_json_cb": callbacks.JsonCallbackType,
     "rats_channel_cb": callbacks.ChannelCallbackType,
+    "rats_message_cb": callbacks.MessageCallbackType,
     "rats_daemon_cb": callbacks.DaemonCallbackType,
     "rats_overflow_cb": callbacks.OverflowCallbackType,
     "rats_event_cb": callbacks.EventCallbackType,

@@ -6,7 +6,13 @@ from typing import Any, Callable, Iterator, List, Tuple
 import pytest
 from support import wait_until
 
-from librats_py import RatsClient, RatsConnectionError
+from librats_py import (
+    RatsClient,
+    RatsConnectionError,
+    RatsInvalidParameterError,
+    RatsJsonParseError,
+    RatsPeerNotFoundError,
+)
 from librats_py.pytest_plugin import Ratsd
 
 pytestmark = pytest.mark.integration
@@ -256,3 +262,54 @@ def test_exit_in_a_callback_ends_nothing_else(pair: Pair) -> None:
     pair.a.send_string(pair.b_id, "1")
     pair.a.send_string(pair.b_id, "2")
     wait_until(lambda: got == ["1", "2"])
+
+
+def test_typed_messages_arrive_as_text(pair: Pair) -> None:
+    got: List[Tuple[Any, ...]] = []
+    pair.b.on_message("chat", lambda peer, text: got.append(("on", peer, text)))
+    pair.b.once_message("chat", lambda peer, text: got.append(("once", peer, text)))
+    pair.link()
+    pair.a.send_message(pair.b_id, "chat", '{"b":2,"a":1}')
+    pair.a.send_message(pair.b_id, "chat", "no JSON")
+    pair.a.send_message_json(pair.b_id, "chat", {"k": ["ü", None, 2**64 - 1]})
+    pair.a.broadcast_message("chat", "[]")
+    pair.a.broadcast_message("other", "1")
+    expected = [
+        ("on", '{"b":2,"a":1}'),
+        ("once", '{"b":2,"a":1}'),
+        ("on", '"no JSON"'),
+        ("on", '{"k": ["ü", null, 18446744073709551615]}'),
+        ("on", "[]"),
+    ]
+    wait_until(lambda: len(got) == len(expected))
+    assert got == [(kind, pair.a_id, text) for kind, text in expected]
+    with pytest.raises(RatsPeerNotFoundError):
+        pair.a.send_message("0" * 64, "chat", "1")
+    with pytest.raises(RatsJsonParseError):
+        pair.a.send_message(pair.b_id, "chat", "[" * 1001 + "]" * 1001)
+    with pytest.raises(RatsInvalidParameterError):
+        pair.a.send_message(pair.b_id, "x" * 4097, "1")
+
+
+def types_of(client: RatsClient) -> int:
+    rows = client.call("session.list")["sessions"]
+    return int([row for row in rows if row["name"] == "b"][0]["types"])
+
+
+def test_a_type_is_registered_while_somebody_wants_it(pair: Pair) -> None:
+    got: List[str] = []
+    pair.link()
+    pair.b.once_message("t", lambda peer, text: got.append(text))
+    assert types_of(pair.b) == 1
+    pair.a.send_message(pair.b_id, "t", "1")
+    wait_until(lambda: types_of(pair.b) == 0)
+    assert got == ["1"]
+    pair.b.on_message("t", lambda peer, text: got.append(text))
+    pair.b.once_message("t", lambda peer, text: got.append(text))
+    pair.b.on_message("t", None)
+    assert types_of(pair.b) == 1
+    pair.b.off_message("t")
+    pair.b.off_message("t")
+    assert types_of(pair.b) == 0
+    with pytest.raises(TypeError):
+        pair.b.once_message("t", None)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ WRONG = {
     "object": [[], "x", 7, None],
 }
 RIGHT = {"peer": "ab" * 32, "host": "127.0.0.1", "port": 9, "channel": "c", "level": "info",
-         "events": [], "max_peers": 0}
+         "events": [], "max_peers": 0, "type": "t"}
 
 
 def test_each_parameter_of_each_method_is_checked(shared_daemon):

@@ -212,3 +212,18 @@ def test_our_own_address_is_refused(daemon):
     with pytest.raises(ratsipc.Failed):
         client.call("peer.connect", {"host": "127.0.0.1", "port": node.port})
     assert client.call("peer.list")["peers"] == []
+
+
+def test_a_type_both_ways(ends):
+    a, b = ends
+    a.listen_types("talk", "")
+    b.listen_types("talk")
+    b.listen("talk")  # another plane
+    a.send_message(b.info["peer_id"], "talk", b"[1]", plane=ratsipc.TYPED)
+    assert b.wait_message() == (a.info["peer_id"], "talk", b"[1]", ratsipc.TYPED, 0)
+    assert b.send_asked(a.info["peer_id"], "", b"[2]", plane=ratsipc.TYPED) == 1
+    assert a.wait_message() == (b.info["peer_id"], "", b"[2]", ratsipc.TYPED, 0)
+    b.call("typed.off", {"type": "talk"})
+    a.send_message(b.info["peer_id"], "talk", b"[3]", plane=ratsipc.TYPED)
+    a.send_message(b.info["peer_id"], "talk", b"[4]")
+    assert b.wait_message().body == b"[4]"

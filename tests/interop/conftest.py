@@ -12,6 +12,21 @@ def peers():
     made.close()
 
 
+@pytest.fixture
+def linked(shared_daemon, peers):
+    """A client of the module's daemon, a node, and a link that the node dialed."""
+    from daemons import wait_until
+    from peering import peer_ids, wire
+    client = shared_daemon.client()
+    node = peers.node()
+    link = peers.dial(shared_daemon, node)
+    client.wait_event("peer.connected", where=lambda fields: fields["peer"] == node.id)
+    link.wait(wire.CONTROL)
+    yield client, node, link
+    link.close()
+    wait_until(lambda: node.id not in peer_ids(client), "the peer is gone")
+
+
 @pytest.fixture(scope="session")
 def stories():
     """What takes its time: begun before the first test, told by those of test_deadlines.py."""

@@ -15,19 +15,6 @@ NAMES = ["chat", "rats.string", "rats.binary", "rats.json", "a", "café", "n2913
 PAYLOADS = [b"", b"\x00", b"hello", b'{"a":[1,2.0,null]}', bytes(range(256)), b"\xff\xfe not text"]
 
 
-@pytest.fixture
-def linked(shared_daemon, peers):
-    """A client of the module's daemon, a node, and a link that the node dialed."""
-    client = shared_daemon.client()
-    node = peers.node()
-    link = peers.dial(shared_daemon, node)
-    client.wait_event("peer.connected", where=lambda fields: fields["peer"] == node.id)
-    link.wait(wire.CONTROL)
-    yield client, node, link
-    link.close()
-    wait_until(lambda: node.id not in peer_ids(client), "the peer is gone")
-
-
 # --- application messages ---
 
 @pytest.mark.parametrize("name", NAMES)

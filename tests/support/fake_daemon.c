@@ -206,11 +206,26 @@ void fake_event(struct fake_daemon *daemon, const char *event, const char *param
 void fake_message(struct fake_daemon *daemon, const char *peer, const char *channel,
                   const void *data, size_t size)
 {
+    fake_message_on(daemon, PLANE_CHANNEL, 0, peer, NULL, channel, data, size);
+}
+
+void fake_message_on(struct fake_daemon *daemon, int plane, uint8_t flags, const char *peer,
+                     const char *forwarder, const char *name, const void *data, size_t size)
+{
     struct peer_id id;
+    struct peer_id other;
     assert_int_equal(peer_id_parse(peer, &id), 0);
+    assert_true(forwarder == NULL || peer_id_parse(forwarder, &other) == 0);
     const struct message_head message = {
-        .plane = PLANE_CHANNEL, .peer = id.bytes, .name = channel, .name_size = strlen(channel)};
+        .plane = (enum message_plane)plane,
+        .flags = flags,
+        .peer = id.bytes,
+        .name = name,
+        .name_size = strlen(name),
+        .forwarder = forwarder == NULL ? NULL : other.bytes,
+    };
     uint8_t head[512];
+    assert_true(message_head_size(&message) <= sizeof head);
     message_head_encode(&message, head);
     fake_send_frame(daemon, FRAME_MESSAGE, ++daemon->sequence, head, message_head_size(&message),
                     data, size);

@@ -71,6 +71,9 @@ void fake_event(struct fake_daemon *daemon, const char *event, const char *param
 /* A channel message from that peer. */
 void fake_message(struct fake_daemon *daemon, const char *peer, const char *channel,
                   const void *data, size_t size);
+/* A message on any plane of enum message_plane; forwarder may be NULL. */
+void fake_message_on(struct fake_daemon *daemon, int plane, uint8_t flags, const char *peer,
+                     const char *forwarder, const char *name, const void *data, size_t size);
 
 /* Waits for a call of that method, returns its id; *ret_params (may be NULL) is a new reference. */
 uint64_t fake_expect_call(struct fake_daemon *daemon, const char *method, json_t **ret_params);

@@ -25,9 +25,11 @@ struct fake_sending {
     size_t count;
     int result; /* what host_send() and host_broadcast() answer next */
     bool broadcast;
+    enum wire_type type;
     struct peer_id to;
     uint16_t channel;
     size_t payload_size;
+    uint8_t payload[64]; /* its beginning */
 };
 
 extern struct fake_delivery fake_delivered;

@@ -175,16 +175,27 @@ void message(const char *channel, const char *text)
     fake_message(&daemon_side, FAKE_BOB, channel, text, strlen(text));
 }
 
+void typed_message(const char *type, const char *text)
+{
+    fake_message_on(&daemon_side, PLANE_TYPED, 0, FAKE_BOB, NULL, type, text, strlen(text));
+}
+
 void expect_message(const char *peer, const char *channel, const char *text)
+{
+    expect_on_plane(PLANE_CHANNEL, 0, peer, channel, text);
+}
+
+void expect_on_plane(int plane, int flags, const char *peer, const char *name, const char *text)
 {
     struct fake_frame frame = fake_receive(&daemon_side);
     assert_int_equal(frame.kind, FRAME_MESSAGE);
     assert_int_equal(frame.id, 0);
     struct message_head head;
     assert_int_equal(message_head_decode(frame.bytes, frame.head_size, &head), 0);
-    assert_int_equal(head.plane, PLANE_CHANNEL);
-    assert_int_equal(head.name_size, strlen(channel));
-    assert_memory_equal(head.name, channel, head.name_size);
+    assert_int_equal(head.plane, plane);
+    assert_int_equal(head.flags, flags);
+    assert_int_equal(head.name_size, strlen(name));
+    assert_memory_equal(head.name, name, head.name_size);
     char hex[65];
     for (size_t i = 0; i < 32; i++) {
         snprintf(hex + 2 * i, 3, "%02x", head.peer[i]);

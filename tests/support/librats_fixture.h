@@ -30,10 +30,13 @@ void on_channel(void *user_data, const char *peer_id, const char *channel, const
                 size_t size);
 void on_event(void *user_data, const char *event, const char *json, uint64_t sequence);
 
-/* Bob sends text on a channel. */
+/* Bob sends text on a channel, or of a type. */
 void message(const char *channel, const char *text);
+void typed_message(const char *type, const char *text);
 /* The next frame from the library is that message. */
 void expect_message(const char *peer, const char *channel, const char *text);
+/* The same on any plane of enum message_plane, with these flags. */
+void expect_on_plane(int plane, int flags, const char *peer, const char *name, const char *text);
 
 /* For fake_run(): rats_call(), rats_channel_on() and rats_channel_off() of the handle. */
 struct call_arguments {

@@ -21,7 +21,7 @@ HEADER = struct.Struct("<IHBBQ")
 HEADER_SIZE = HEADER.size
 MAX_SIZE = 64 * 1024 * 1024 + 64 * 1024
 MAX_PAYLOAD = 64 * 1024 * 1024 - 20
-CHANNEL = 1
+CHANNEL, TYPED, TOPIC = 1, 2, 3
 EVERY_PEER = "0" * 64
 A_MESSAGE = "a MESSAGE with an id"  # stands for the method where a message is answered
 
@@ -84,8 +84,8 @@ def message_head(peer, name, plane=CHANNEL, flags=0):
     return struct.pack("<BBH", plane, flags, len(name)) + bytes.fromhex(peer) + name
 
 
-def encode_message(peer, name, body, frame_id=0):
-    return encode(MESSAGE, frame_id, message_head(peer, name), body)
+def encode_message(peer, name, body, frame_id=0, plane=CHANNEL, flags=0):
+    return encode(MESSAGE, frame_id, message_head(peer, name, plane, flags), body)
 
 
 def decode_message(frame):
@@ -251,20 +251,27 @@ class Client:
             self.take(deadline - time.monotonic())
         return self.messages.popleft()
 
-    def send_message(self, peer, name, body):
+    def send_message(self, peer, name, body, plane=CHANNEL, flags=0):
         """Fire and forget."""
-        self.send(encode_message(peer, name, body))
+        self.send(encode_message(peer, name, body, 0, plane, flags))
 
-    def send_asked(self, peer, name, body, timeout=None):
+    def send_asked(self, peer, name, body, timeout=None, plane=CHANNEL, flags=0):
         """With an id: how many peers it went to, or Failed."""
         frame_id = self.new_id(A_MESSAGE)
-        self.send(encode_message(peer, name, body, frame_id))
+        self.send(encode_message(peer, name, body, frame_id, plane, flags))
         return self.finish(frame_id, timeout)["peers"]
 
     def listen(self, *channels):
         """Registers channels and starts the session."""
         for channel in channels:
             self.call("channel.on", {"channel": channel})
+        self.call("session.start")
+        return self
+
+    def listen_types(self, *types):
+        """Registers types of JSON messages and starts the session."""
+        for name in types:
+            self.call("typed.on", {"type": name})
         self.call("session.start")
         return self
 

@@ -152,6 +152,7 @@ static void sending_goes_to_one_peer_or_to_all(void **state)
     assert_int_equal(send_to(&to, "chat", &peers), 0);
     assert_int_equal(peers, 1);
     assert_true(peer_id_equal(&fake_sent.to, &to));
+    assert_int_equal(fake_sent.type, WIRE_APP);
     assert_int_equal(fake_sent.channel, channel_id(bytes_from_string("chat")));
     assert_int_equal(send_to(&(struct peer_id){{0}}, "chat", &peers), 0);
     assert_true(fake_sent.broadcast);

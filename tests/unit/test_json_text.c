@@ -1,4 +1,5 @@
 /* proto/json_text: one JSON value of any kind, and nothing else. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -141,6 +142,20 @@ static void depth_ends_at_2048_in_constant_stack(void **state)
     free(text);
 }
 
+static void a_depth_of_ones_own_is_told_from_other_faults(void **state)
+{
+    (void)state;
+    assert_int_equal(json_text_check_depth("[[1]]", 5, 2), 0);
+    assert_int_equal(json_text_check_depth("[[]]", 4, 2), 0);
+    assert_int_equal(json_text_check_depth("[[1]]", 5, 1), -E2BIG);
+    assert_int_equal(json_text_check_depth("[[]]", 4, 1), -E2BIG);
+    assert_int_equal(json_text_check_depth("[[", 2, 1), -E2BIG);
+    assert_int_equal(json_text_check_depth("[1", 2, 1), -EINVAL);
+    assert_int_equal(json_text_check_depth("1 1", 3, 0), -EINVAL);
+    assert_int_equal(json_text_check_depth("1", 1, 0), 0);
+    assert_int_equal(json_text_check_depth("{}", 2, 0), -E2BIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +163,7 @@ int main(void)
         cmocka_unit_test(other_texts_do_not),
         cmocka_unit_test(every_truncation_of_a_document_is_refused),
         cmocka_unit_test(depth_ends_at_2048_in_constant_stack),
+        cmocka_unit_test(a_depth_of_ones_own_is_told_from_other_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,11 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_channel_broadcast(NULL, "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_on(NULL, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_off(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_on_message(NULL, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_once_message(NULL, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_off_message(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_send_message(NULL, "x", "x", "1"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_broadcast_message(NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
     char unwritten = 'x';
     char *result = &unwritten;
     assert_int_equal(rats_call(NULL, "x", NULL, 0, &result), RATS_ERROR_INVALID_PARAMETER);
@@ -140,6 +145,15 @@ static void null_pointers_on_a_handle_are_refused_by_family(void **state)
     assert_int_equal(rats_channel_broadcast(none, NULL, "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_on(none, NULL, NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_channel_off(none, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_on_message(none, NULL, NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_on_message(none, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_once_message(none, "x", NULL, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_off_message(none, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_send_message(none, NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_send_message(none, "x", NULL, "1"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_send_message(none, "x", "x", NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_broadcast_message(none, NULL, "1"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_broadcast_message(none, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_call(none, NULL, NULL, 0, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_null(rats_get_peer_info_json(none, NULL));
     assert_null(rats_get_peer_ids(none, NULL));
