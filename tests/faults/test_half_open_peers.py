@@ -14,8 +14,10 @@ import ratsipc
 LONG = os.environ.get("RATS_LONG")
 TOTAL = 10000 if LONG else 1000
 PER_SOURCE = 32
+BATCH = 200
 EACH_KIB = 4
 DEADLINE_S = 15
+HONEST_S = 2
 
 
 def message_1():
@@ -43,7 +45,8 @@ def open_count(socks):
     for sock in socks:
         sock.setblocking(False)
         try:
-            count += bool(sock.recv(1, socket.MSG_PEEK))
+            while sock.recv(1 << 12):
+                pass
         except BlockingIOError:
             count += 1
         except OSError:
@@ -51,10 +54,25 @@ def open_count(socks):
     return count
 
 
-def pending(node):
+def counter(node, name):
     with ratsipc.Client(node.socket) as client:
         client.hello()
-        return client.call("instance.get")["counters"]["peer_pending"]
+        return client.call("instance.get")["counters"]["peer_" + name]
+
+
+def pending(node):
+    return counter(node, "pending")
+
+
+def gather(node, count):
+    """So many, no faster than they are accepted: one that finds the backlog full waits a second."""
+    port, crowd = node.port, []
+    first = counter(node, "accepted")
+    while len(crowd) < count:
+        crowd += [half_open(port, number)
+                  for number in range(len(crowd), min(len(crowd) + BATCH, count))]
+        daemons.wait_until(lambda: counter(node, "accepted") - first >= len(crowd), "all have come")
+    return crowd
 
 
 @pytest.mark.timeout(300)
@@ -64,10 +82,8 @@ def test_half_open_peers_cost_little_and_keep_nobody_out(daemon, record_property
     node = daemon(name="crowded", program=daemons.plain_ratsd(),
                   config="[network]\nmax_pending = 100000\n")
     honest = daemon(name="honest")
-    port = node.port
     daemons.link(honest, node)  # what is made once is made
-    warm = [half_open(port, number) for number in range(PER_SOURCE * 4)]
-    daemons.wait_until(lambda: pending(node) == len(warm), "all have come")
+    warm = gather(node, PER_SOURCE * 4)
     for sock in warm:
         sock.close()
     daemons.wait_until(lambda: pending(node) == 0, "all have gone")
@@ -76,18 +92,22 @@ def test_half_open_peers_cost_little_and_keep_nobody_out(daemon, record_property
     base, before = node.descriptors(), node.rss_kib()
 
     began = time.monotonic()
-    crowd = [half_open(port, number) for number in range(TOTAL)]
-    daemons.wait_until(lambda: pending(node) == TOTAL, "all have come")
-    each = (node.rss_kib() - before) / TOTAL
+    crowd = gather(node, TOTAL)
+    gathered = time.monotonic() - began
+    held = pending(node)  # on a slow machine the time of the first is over before the last comes
+    each = (node.rss_kib() - before) / held
+    assert held >= TOTAL // 2
     asked = time.monotonic()
-    client.call("peer.connect", {"host": "127.0.0.1", "port": port})
+    client.call("peer.connect", {"host": "127.0.0.1", "port": node.port})
     took = time.monotonic() - asked
-    if time.monotonic() < began + DEADLINE_S - 1:
-        assert open_count(crowd) == TOTAL
+    assert open_count(crowd) >= pending(node) > 0
+    record_property("held, after s", "%d %.1f" % (held, gathered))
     record_property("KiB each", each)
     record_property("honest handshake s", took)
-    print("%.2f KiB each, an honest handshake took %.3f s" % (each, took))
+    print("%d held after %.1f s, %.2f KiB each, an honest handshake took %.3f s"
+          % (held, gathered, each, took))
     assert each <= EACH_KIB
+    assert took <= HONEST_S or not LONG
     if LONG:  # they are all closed when their time is over
         daemons.wait_until(lambda: pending(node) == 0, "their deadline", DEADLINE_S + 10)
         assert open_count(crowd) == 0
