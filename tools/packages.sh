@@ -19,6 +19,12 @@ pyenv_packages=(
 )
 # What the long tests need besides.
 long_packages=(clang-tidy valgrind)
+# What single long tests need, which are skipped where it cannot be had.
+oracle_packages=(golang-go golang-github-flynn-noise-dev)
+cross_packages=(
+    gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-i686-linux-gnu libc6-dev-i386-cross
+    qemu-user mmdebstrap
+)
 
 # Prints those of the named packages that are not installed.
 missing_packages() {
@@ -57,6 +63,15 @@ need_packages() {
             "$command" >&2
         exit 69
     fi
+}
+
+# The same for packages that one test wants: where it can't, says so and returns 77 (skipped).
+want_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages "$@")
+    (need_packages "$@") && return 0
+    echo "these packages are missing and could not be installed: ${missing[*]}"
+    return 77
 }
 
 # Configures a build directory that has none yet, and again one of ours whose options have changed.
