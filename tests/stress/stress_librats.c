@@ -628,8 +628,7 @@ int main(int argc, char **argv)
     if (strcmp(mode, "order") == 0) {
         keep_order(argv[2]);
     } else if (strcmp(mode, "mix") == 0) {
-        const char *seconds = argc > 3 ? argv[3] : getenv("RATS_LONG") != NULL ? "60" : "5";
-        mix(argv[2], strtod(seconds, NULL));
+        mix(argv[2], argc > 3 ? strtod(argv[3], NULL) : 5);
     } else if (strcmp(mode, "churn") == 0) {
         churn(argv[2], argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 2000);
     } else {
