@@ -491,8 +491,10 @@ RATS_API char *rats_get_public_key(rats_client_t client);
 RATS_API char *rats_get_connection_statistics_json(rats_client_t client);
 
 /**
- * Ask for room for that many peers. The instance's limit is the largest of what its configuration
- * and its sessions ask for, up to the configured maximum: a session can raise it, never lower it.
+ * Ask for room for that many peers. The limit of a shared instance is the largest of what its
+ * configuration and its sessions ask for, up to the configured maximum: a session can raise it,
+ * never lower it. A private instance takes the largest that its sessions ask for, also where it is
+ * lower than configured; peers beyond it stay.
  *
  * @param client     handle; borrowed
  * @param max_peers  1 to 1000000

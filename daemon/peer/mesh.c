@@ -154,8 +154,18 @@ static void read_limits(struct mesh *mesh, const struct config *config)
     mesh->conns.queue_limit = config_size(config, MESH_SECTION, "link_queue");
 }
 
+static size_t limited(const struct mesh *mesh)
+{
+    size_t most =
+        mesh->hard_peers > mesh->configured_peers ? mesh->hard_peers : mesh->configured_peers;
+    return mesh->configured_peers == 0 || mesh->limited_peers < most ? mesh->limited_peers : most;
+}
+
 size_t mesh_max_peers(const struct mesh *mesh)
 {
+    if (mesh->limited_peers > 0) {
+        return limited(mesh);
+    }
     if (mesh->configured_peers == 0) {
         return 0;
     }
@@ -167,6 +177,13 @@ size_t mesh_max_peers(const struct mesh *mesh)
 size_t mesh_demand_peers(struct mesh *mesh, size_t demand)
 {
     mesh->demanded_peers = demand;
+    apply_limits(mesh);
+    return mesh_max_peers(mesh);
+}
+
+size_t mesh_limit_peers(struct mesh *mesh, size_t limit)
+{
+    mesh->limited_peers = limit;
     apply_limits(mesh);
     return mesh_max_peers(mesh);
 }

@@ -66,6 +66,9 @@ size_t mesh_max_peers(const struct mesh *mesh); /* effective; 0 = unlimited */
 /* The largest demand of the sessions (api.md D11); raises the limit up to the configured hard
  * maximum, never lowers it. Returns the effective limit. */
 size_t mesh_demand_peers(struct mesh *mesh, size_t demand);
+/* A limit in place of the configured one, lower or higher, within the hard maximum; 0: as
+ * configured. Peers beyond it stay. Returns the effective limit. */
+size_t mesh_limit_peers(struct mesh *mesh, size_t limit);
 
 /* Who gets messages of a type; one claim per type (a second is our own mistake). */
 void mesh_claim(struct mesh *mesh, enum wire_type type, mesh_message_fn on_message, void *arg);

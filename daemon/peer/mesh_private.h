@@ -131,6 +131,7 @@ struct mesh {
     size_t configured_peers;
     size_t hard_peers;
     size_t demanded_peers;
+    size_t limited_peers; /* in place of configured_peers; 0: none */
     struct map peers;
     struct list newcomers; /* contacts not established yet, oldest first */
     struct list contacts;  /* established ones */

@@ -277,7 +277,8 @@ void host_describe_session(struct host *host, uint64_t session, json_t *row)
 size_t host_demand_peers(struct host *host, size_t demand)
 {
     size_t before = mesh_max_peers(host->mesh);
-    size_t now = mesh_demand_peers(host->mesh, demand);
+    size_t now = life_is_shared(host->life) ? mesh_demand_peers(host->mesh, demand)
+                                            : mesh_limit_peers(host->mesh, demand);
     if (now != before) {
         host_instance_changed(host);
     }

@@ -68,7 +68,8 @@ int host_client_message(struct host *host, const struct client_message *message,
 void host_hello(struct host *host, json_t *reply);
 /* Adds what services hold for a session to its row of session.list. */
 void host_describe_session(struct host *host, uint64_t session, json_t *row);
-/* The largest demand of all sessions (api.md D11); returns the limit in effect. */
+/* The largest demand of all sessions: it can raise the limit of a shared instance, and is that of a
+ * private one (api.md D11). Returns the limit in effect. */
 size_t host_demand_peers(struct host *host, size_t demand);
 void host_session_ended(struct host *host, uint64_t session);
 void host_hold_peer(struct host *host, const struct peer_id *peer);

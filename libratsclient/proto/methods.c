@@ -214,8 +214,9 @@ const struct method_row proto_methods[METHOD_COUNT] = {
         {
             .name = "session.demand_peers",
             .stability = STABLE,
-            .summary = "Asks for room for that many peers; can raise the instance's limit, never "
-                       "lower it.",
+            .summary =
+                "Asks for room for that many peers: the limit of a private instance; that of "
+                "a shared one it can raise, never lower.",
             .params =
                 FIELDS(F_UINT("max_peers", FIELD_REQUIRED,
                               "peers this session wants room for; 0 = no demand", 0, 1000000)),

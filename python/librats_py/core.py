@@ -304,7 +304,7 @@ class RatsClient(MessageMethods, TypedMethods, ProcessMethods):
     # --- limits ---------------------------------------------------------------------------
 
     def set_max_peers(self, max_peers: int) -> None:
-        """Ask for room for this many peers; on a shared instance this only ever raises the limit.
+        """The peer limit of a private instance; of a shared one it is raised where it is lower.
 
         Raises:
             RatsInvalidParameterError: not positive

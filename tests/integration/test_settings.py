@@ -437,3 +437,57 @@ def test_a_key_that_cannot_be_had_changes_nothing(place, daemon):
             assert a.get_our_peer_id() == kept and a.is_attached()
         """ % (node.socket, KEY))
     assert not place.daemons()
+
+
+# --- the peer limit ---
+
+def test_a_private_instance_takes_the_limit_it_is_given(place):
+    place.run("""
+        a, b, c, d = (RatsClient(private=True) for _ in range(4))
+        a.set_max_peers(1)
+        assert a.get_max_peers() == a.get_instance_info()["max_peers"] == 1
+        for client in (a, b, c, d):
+            client.start()
+        there = "127.0.0.1", a.get_listen_port()
+        b.connect(*there)
+        wait(a.is_peer_limit_reached)
+        try:
+            a.connect("127.0.0.1", d.get_listen_port())
+            sys.exit("there was room")
+        except RatsConnectionError:
+            pass
+        try:
+            c.connect(*there)
+        except RatsConnectionError:
+            pass                  # else the refusal comes behind the handshake
+        wait(lambda: c.get_peer_count() == 0)
+        assert a.get_peer_ids() == [b.get_our_peer_id()]
+        a.set_max_peers(3)
+        c.connect(*there); d.connect(*there)
+        wait(lambda: a.get_peer_count() == 3)
+        a.set_max_peers(2)                      # who is there stays
+        assert a.get_peer_count() == 3 and a.is_peer_limit_reached()
+        a.set_max_peers(300)                    # more than configured
+        assert a.get_instance_info()["max_peers"] == 300
+        a.stop()
+        a.set_max_peers(7); a.set_protocol_name("game")       # goes along to another instance
+        assert a.get_instance_info()["max_peers"] == 7
+        for client in (a, b, c, d):
+            client.close()
+        """)
+    place.gone()
+
+
+def test_the_limit_of_a_shared_instance_is_only_raised(place):
+    place.run("""
+        a, b = RatsClient(), RatsClient()
+        limit = b.get_max_peers()
+        a.set_max_peers(1)
+        assert a.get_max_peers() == 1 and b.get_max_peers() == limit
+        assert b.get_instance_info()["max_peers"] == limit
+        a.set_max_peers(limit + 10)
+        wait(lambda: b.get_max_peers() == limit + 10)
+        a.close()
+        wait(lambda: b.get_max_peers() == limit)
+        b.close()
+        """)

@@ -344,6 +344,17 @@ static void a_demand_raises_the_limit_up_to_the_hard_one(void **state)
     assert_int_equal(mesh_demand_peers(a.mesh, 50), 20);
 }
 
+static void a_limit_that_is_set_takes_the_place_of_the_configured_one(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"max_peers", "10", "max_peers_hard", "20", NULL};
+    sim_mesh_init(&a, node_a, 1, options);
+    assert_int_equal(mesh_limit_peers(a.mesh, 5), 5);
+    assert_int_equal(mesh_limit_peers(a.mesh, 15), 15);
+    assert_int_equal(mesh_limit_peers(a.mesh, 50), 20);
+    assert_int_equal(mesh_limit_peers(a.mesh, 0), 10);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, pair_begin, pair_end)
 
 int main(void)
@@ -366,6 +377,7 @@ int main(void)
         STORY(half_open_connections_are_capped_by_source_and_overall),
         STORY(a_full_node_keeps_places_for_peers_it_knows),
         STORY(a_demand_raises_the_limit_up_to_the_hard_one),
+        STORY(a_limit_that_is_set_takes_the_place_of_the_configured_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
