@@ -150,8 +150,16 @@ void client_leave(struct client *client);
 /* reader.c ----------------------------------------------------------------------------------- */
 
 void *reader_main(void *client);
+
+/* announce.c --------------------------------------------------------------------------------- */
+
 /* (locked) Queues an event that the library made, sequence number 0. params is taken. */
-void reader_queue_event(struct client *client, const char *event, json_t *params);
+void announce_event(struct client *client, const char *event, json_t *params);
+/* (locked) Every peer of the mirror is there. */
+void announce_peers(struct client *client);
+/* (locked) Every peer is gone, exactly those that were announced: none while an answer to
+ * session.start is still awaited. */
+void announce_no_peers(struct client *client);
 
 /* dispatch.c --------------------------------------------------------------------------------- */
 

@@ -69,6 +69,7 @@ int mirror_set_hello(struct mirror *mirror, const json_t *hello, int64_t now_ms)
     snprintf(mirror->protocol, sizeof mirror->protocol, "%s", text_of(hello, "protocol"));
     snprintf(mirror->daemon, sizeof mirror->daemon, "%s", text_of(hello, "daemon"));
     mirror->encrypted = true; /* unless it says otherwise */
+    mirror->on_demand = json_is_true(json_object_get(hello, "on_demand"));
     mirror->is_private = json_is_false(json_object_get(hello, "shared"));
     set_changeable(mirror, hello);
     mirror_clear_peers(mirror);

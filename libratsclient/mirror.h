@@ -22,6 +22,7 @@ struct mirror {
     char daemon[64]; /* its version */
     bool encrypted;
     bool is_private; /* it ends with its last session, and nobody starts it again */
+    bool on_demand;  /* who misses it starts it again */
     int listen_port;
     int64_t max_peers;
     struct map peers; /* struct mirror_peer by id */

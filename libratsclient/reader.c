@@ -32,61 +32,7 @@ struct reader {
     bool hung_up;   /* seen while paused */
 };
 
-/* Events the library makes ------------------------------------------------------------------ */
-
-void reader_queue_event(struct client *client, const char *event, json_t *params)
-{
-    /* While nothing is delivered, only an event callback may want to hear. */
-    const unsigned epoch = client->started ? client->epoch : 0;
-    if (epoch == 0 && (client->callbacks.event == NULL || client->batches)) {
-        json_decref(params);
-        return;
-    }
-    json_t *head = json_pack("{s:s, s:o}", "v", event, "p", params);
-    char *text = head == NULL ? NULL : json_dumps(head, JSON_COMPACT);
-    json_decref(head);
-    const size_t size = text == NULL ? 0 : strlen(text);
-    struct buf frame;
-    buf_init(&frame);
-    uint8_t *room = NULL;
-    int rc = text == NULL ? -ENOMEM : buf_reserve(&frame, FRAME_HEADER_SIZE + size, &room);
-    if (rc == 0) {
-        frame_encode_header(room, FRAME_EVENT, 0, 0, size, 0);
-        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a frame's head ends by its size */
-        memcpy(room + FRAME_HEADER_SIZE, text, size);
-        buf_commit(&frame, FRAME_HEADER_SIZE + size);
-        rc = inbox_push_copy(&client->inbox, buf_view(&frame), epoch);
-    }
-    if (rc < 0) {
-        log_write(LOG_ERROR, "out of memory; an event '%s' is missing", event);
-    }
-    buf_fini(&frame);
-    free(text);
-}
-
-static void announce_peers(struct client *client)
-{
-    size_t cursor = 0;
-    for (const struct mirror_peer *peer = map_next(&client->mirror.peers, &cursor); peer != NULL;
-         peer = map_next(&client->mirror.peers, &cursor)) {
-        reader_queue_event(client, proto_events[EV_PEER_CONNECTED].name, json_incref(peer->row));
-    }
-}
-
-/* Exactly those that were announced: none while an answer to session.start is still awaited. */
-static void renounce_peers(struct client *client)
-{
-    if (client->started && client->stream_epoch == 0) {
-        return;
-    }
-    size_t cursor = 0;
-    for (const struct mirror_peer *peer = map_next(&client->mirror.peers, &cursor); peer != NULL;
-         peer = map_next(&client->mirror.peers, &cursor)) {
-        reader_queue_event(client, proto_events[EV_PEER_DISCONNECTED].name,
-                           json_pack("{s:s, s:s}", "peer", peer_id_format(&peer->id).text, "reason",
-                                     "the daemon is gone"));
-    }
-}
+/* Frames to the inbox ----------------------------------------------------------------------- */
 
 static void report_dropped(struct reader *reader)
 {
@@ -94,17 +40,15 @@ static void report_dropped(struct reader *reader)
     const uint64_t total =
         dropped[0] + dropped[PLANE_CHANNEL] + dropped[PLANE_TYPED] + dropped[PLANE_TOPIC];
     if (total > 0 && reader->client->inbox.bytes <= INBOX_MARK) {
-        reader_queue_event(reader->client, proto_events[EV_LOST].name,
-                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "channel",
-                                     (json_int_t)dropped[PLANE_CHANNEL], "typed",
-                                     (json_int_t)dropped[PLANE_TYPED], "topic",
-                                     (json_int_t)dropped[PLANE_TOPIC], "storage",
-                                     (json_int_t)dropped[0], "total", (json_int_t)total));
+        announce_event(reader->client, proto_events[EV_LOST].name,
+                       json_pack("{s:I, s:I, s:I, s:I, s:I}", "channel",
+                                 (json_int_t)dropped[PLANE_CHANNEL], "typed",
+                                 (json_int_t)dropped[PLANE_TYPED], "topic",
+                                 (json_int_t)dropped[PLANE_TOPIC], "storage",
+                                 (json_int_t)dropped[0], "total", (json_int_t)total));
         memset(dropped, 0, sizeof reader->dropped);
     }
 }
-
-/* Frames to the inbox ----------------------------------------------------------------------- */
 
 /* Takes the messages out of data, and events as large; keeps the other events. Returns what is
  * left. */
@@ -327,10 +271,10 @@ static void detach(struct reader *reader)
     reader->events = false;
     reader->messages = false;
     reader->hung_up = false;
-    renounce_peers(client);
+    announce_no_peers(client);
     client->stream_epoch = 0;
     mirror_clear_peers(&client->mirror);
-    reader_queue_event(client, "daemon.detached", json_object());
+    announce_event(client, "daemon.detached", json_object());
 }
 
 /* (locked) The new daemon learns what the application has asked for. */
@@ -352,6 +296,53 @@ static void replay(struct client *client)
     }
 }
 
+/* The same daemon is there again, or another in its place. fd and hello are taken. */
+static bool resume(struct reader *reader, int fd, json_t *hello)
+{
+    struct client *client = reader->client;
+    client_lock(client);
+    const int rc = mirror_set_hello(&client->mirror, hello, clock_now_ms());
+    if (rc == 0) {
+        client->fd = fd;
+        outbox_attach(&client->outbox, fd);
+        client->attached = true;
+        log_write(LOG_INFO, "attached again to %s", client->socket_path);
+        announce_event(client, "daemon.attached", json_object());
+        replay(client);
+    }
+    client_unlock(client);
+    json_decref(hello);
+    if (rc < 0) {
+        (void)close(fd);
+    }
+    return rc == 0;
+}
+
+/* The default instance that a program had started: its clients do that again (api.md 1.5). */
+static bool try_restart(struct reader *reader)
+{
+    struct client *client = reader->client;
+    const struct instance_wish wish = {
+        .client_name = client->name,
+        .slow = client->slow,
+        .security = -1,
+        .deadline_ms = clock_deadline(REATTACH_MS),
+    };
+    struct instance_found found;
+    client_lock(client);
+    const bool may_start =
+        client->mirror.on_demand && !client->origin.named && client->origin.policy == POLICY_AUTO;
+    client_unlock(client);
+    if (!may_start) {
+        return false;
+    }
+    if (instance_restart(&wish, client->socket_path, &found) != RATS_SUCCESS) {
+        log_write(LOG_DEBUG, "not started again: %s", rats_last_error_message(NULL));
+        return false;
+    }
+    return resume(reader, found.fd, found.hello);
+}
+
 static bool try_reattach(struct reader *reader)
 {
     struct client *client = reader->client;
@@ -365,26 +356,12 @@ static bool try_reattach(struct reader *reader)
     char error[ERROR_TEXT_SIZE];
     int fd = -1;
     json_t *hello = NULL;
-    if (attach_open(&options, &fd, &hello, error) != RATS_SUCCESS) {
+    const int code = attach_open(&options, &fd, &hello, error);
+    if (code != RATS_SUCCESS) {
         log_write(LOG_DEBUG, "not attached: %s", error);
-        return false;
+        return code == RATS_ERROR_NO_DAEMON && try_restart(reader);
     }
-    client_lock(client);
-    const int rc = mirror_set_hello(&client->mirror, hello, clock_now_ms());
-    if (rc == 0) {
-        client->fd = fd;
-        outbox_attach(&client->outbox, fd);
-        client->attached = true;
-        log_write(LOG_INFO, "attached again to %s", client->socket_path);
-        reader_queue_event(client, "daemon.attached", json_object());
-        replay(client);
-    }
-    client_unlock(client);
-    json_decref(hello);
-    if (rc < 0) {
-        (void)close(fd);
-    }
-    return rc == 0;
+    return resume(reader, fd, hello);
 }
 
 static void drain_wake(const struct client *client)

@@ -45,6 +45,8 @@ static void instance_on_hello(void *self, json_t *reply)
     (void)json_object_set_new(reply, "instance", json_string(host_facts(instance->host)->name));
     (void)json_object_set_new(reply, "shared",
                               json_boolean(life_is_shared(host_life(instance->host))));
+    (void)json_object_set_new(reply, "on_demand",
+                              json_boolean(life_is_on_demand(host_life(instance->host))));
     add_identity(instance, reply);
 }
 

@@ -138,6 +138,11 @@ bool life_is_shared(const struct life *life)
     return life->options.kind != LIFE_PRIVATE;
 }
 
+bool life_is_on_demand(const struct life *life)
+{
+    return life->options.kind == LIFE_ON_DEMAND;
+}
+
 int life_take_witness(struct life *life)
 {
     int fd = life == NULL ? -1 : life->witness;

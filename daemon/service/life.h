@@ -34,6 +34,7 @@ int life_open(struct life *life, char *error, size_t error_size);
 /* The port it listens on, or a private one will once it is started; 0 = none. */
 uint16_t life_port(const struct life *life);
 bool life_is_shared(const struct life *life);
+bool life_is_on_demand(const struct life *life);
 /* The last session's socket, for the caller to close as the last thing of all; or -1. */
 int life_take_witness(struct life *life);
 

@@ -49,6 +49,8 @@
         F_TEXT("instance", FIELD_REQUIRED, "name of the instance", 0, 0),                          \
         F_BOOL("shared", FIELD_REQUIRED,                                                           \
                "whether programs share it; a private one ends with its last session"),             \
+        F_BOOL("on_demand", 0,                                                                     \
+               "whether a program started it, and whoever misses it starts it again"),             \
         F_PEER("peer_id", FIELD_REQUIRED, "id of this instance on the network"),                   \
         F_TEXT("public_key", FIELD_REQUIRED, "X25519 public key, 64 hexadecimal digits", 64, 64),  \
         F_TEXT("protocol", FIELD_REQUIRED, "protocol string that peers must share", 0, 0),         \

@@ -1,5 +1,6 @@
 """Which instance a handle gets, and how it is started and ended (api.md 1.2-1.4, D1-D3)."""
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -119,11 +120,14 @@ def test_a_busy_port_is_told_by_start(place):
             a = RatsClient(%d)
             try:
                 a.start()
-            except RatsError:
-                print(a.last_error())
+            except RatsError as error:
+                assert error.code == -4 and str(error).startswith("Start failed")
+                assert a.last_error() == (error.code, error.detail)
+                print(error.detail)
             a.close()
             """ % taken.getsockname()[1])
-    assert "in use" in out
+        port = taken.getsockname()[1]
+    assert "in use" in out and str(port) in out and "ratsd" in out, out
     place.gone()
 
 
@@ -422,3 +426,98 @@ def test_no_descriptor_and_no_child_is_left(place):
             pass
         """ % ((free_port(),) * 2))
     place.gone()
+
+
+# --- an instance that was killed ---
+
+WATCHER = """
+    handles = [RatsClient() for _ in range(%d)]
+    for handle in handles:
+        handle.start()
+    pid = handles[0].get_instance_info()["pid"]
+    print(handles[0].get_our_peer_id(), flush=True)
+    for _ in range(%d):
+        sys.stdin.readline()
+        wait(lambda: all(h.is_attached() and h.get_instance_info().get("pid") not in (pid, None)
+                         for h in handles))
+        pid = handles[0].get_instance_info()["pid"]
+        print(pid, handles[0].get_our_peer_id(), flush=True)
+    sys.stdin.readline()
+    for handle in handles:
+        handle.close()
+    """
+
+
+def test_a_default_instance_that_was_killed_is_started_again_once(place):
+    """Its clients miss it all at once; one of them starts it, all of them find it."""
+    rounds = 3
+    programs = [place.spawn(WATCHER % (3, rounds)) for _ in range(4)]
+    ids = {program.stdout.readline().strip() for program in programs}
+    assert len(ids) == 1
+    for number in [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]:
+        old = place.daemons()
+        assert len(old) == 1
+        os.kill(old[0], number)
+        for program in programs:
+            program.stdin.write("killed\n")
+            program.stdin.flush()
+        found = {tuple(program.stdout.readline().split()) for program in programs}
+        assert len(found) == 1, found
+        pid, ident = found.pop()
+        assert ident in ids
+        assert place.daemons() == [int(pid)]
+    for program in programs:
+        program.stdin.write("end\n")
+        program.stdin.flush()
+        place.finish(program)
+
+
+def lonely(place, code, kill, **more):
+    """A handle whose daemon is gone: what it says a while later. code makes the handle a."""
+    program = place.spawn("""
+        %s
+        a.start()
+        print(a.get_socket_path(), flush=True)
+        sys.stdin.readline()
+        wait(lambda: not a.is_attached())
+        deadline = time.monotonic() + 1      # longer than the first waits of a reconnect
+        while time.monotonic() < deadline:
+            assert not a.is_attached()
+            time.sleep(0.01)
+        a.close()
+        """ % code, **more)
+    program.stdout.readline()
+    kill()
+    program.stdin.write("killed\n")
+    program.stdin.flush()
+    place.finish(program)
+    assert not place.daemons()
+
+
+def test_a_private_instance_that_was_killed_stays_away(place):
+    lonely(place, "a = RatsClient(%d)" % free_port(), lambda: place.signal(signal.SIGKILL))
+
+
+def test_a_named_socket_is_never_started(place):
+    """Be it the one of a default instance that a program had started."""
+    starter = place.spawn("""
+        a = RatsClient()
+        print(a.get_socket_path(), flush=True)
+        sys.stdin.readline()
+        """)
+    sock = starter.stdout.readline().strip()
+    starter.communicate("end\n", timeout=30)
+    for code, variables in (("a = RatsClient(socket_path=%r)" % sock, {}),
+                            ("a = RatsClient()", {"RATS_SOCKET": sock}),
+                            ("a = RatsClient()", {"RATS_CREATE": "shared"})):
+        lonely(place, code, lambda: place.signal(signal.SIGKILL), **variables)
+        place.run("RatsClient().close()")
+
+
+def test_an_instance_that_nobody_started_on_demand_is_waited_for(place, daemon):
+    """It is somebody else's to start: a supervisor would find its place taken."""
+    os.makedirs(place.runtime, 0o700)
+    node = daemon.make(options=["--runtime-dir", place.runtime])
+    node.socket = place.path("default.sock")
+    node.start()
+    lonely(place, "a = RatsClient()", node.kill)
