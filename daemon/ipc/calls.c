@@ -319,6 +319,7 @@ int session_on_message(struct session *session, const struct frame *frame)
     if (result == -EAGAIN) {
         return -EAGAIN;
     }
+    session->wait_ticket = 0;
     if (frame->id != 0 && result == 0) {
         session_send_json(session, FRAME_REPLY, frame->id,
                           json_pack("{s:I}", "peers", (json_int_t)peers));

@@ -133,30 +133,19 @@ void host_session_wait(struct host *host, uint64_t number, const struct peer_id 
 {
     struct session *session = session_find(host_ipc(host), number);
     if (session != NULL) {
-        (void)peer_set_add(&session->waiting, peer);
-    }
-}
-
-static void stop_waiting(struct ipc *ipc, const struct peer_id *peer)
-{
-    LIST_EACH(&ipc->sessions, node)
-    {
-        struct session *session = CONTAINER_OF(node, struct session, node);
-        if (peer_set_remove(&session->waiting, peer) && session->waiting.count == 0) {
-            session_schedule_resume(session);
-        }
+        session_wait_for(session, peer);
     }
 }
 
 void host_peer_drained(struct host *host, const struct peer_id *peer)
 {
-    stop_waiting(host_ipc(host), peer);
+    sessions_stop_waiting(host_ipc(host), peer);
 }
 
 void host_peer_gone(struct host *host, const struct peer_id *peer)
 {
     struct ipc *ipc = host_ipc(host);
-    stop_waiting(ipc, peer);
+    sessions_stop_waiting(ipc, peer);
     LIST_EACH(&ipc->sessions, node)
     {
         session_forget_peer(CONTAINER_OF(node, struct session, node), peer);

@@ -228,6 +228,7 @@ int ipc_new(struct host *host, struct ipc **ret_ipc, char *error, size_t error_s
     ipc->listen_fd = -1;
     list_init(&ipc->sessions);
     map_init(&ipc->accounts, seed);
+    session_turns_init(ipc);
     ipc->slot_count = MAX_SESSIONS;
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): the size of a pointer is meant */
     ipc->slots = xalloc(ipc->slot_count * sizeof(*ipc->slots));
@@ -257,6 +258,7 @@ void ipc_free(struct ipc *ipc)
         session_bury(CONTAINER_OF(node, struct session, node));
     }
     timer_stop(&ipc->accept_pause);
+    deferred_cancel(&ipc->turns);
     metrics_remove(host_metrics(ipc->host), &ipc->values);
     map_fini(&ipc->accounts);
     free(ipc->slots);

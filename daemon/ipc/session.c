@@ -24,7 +24,7 @@ void session_bury(struct session *session)
     timer_stop(&session->deadline);
     timer_stop(&session->stall);
     deferred_cancel(&session->flush);
-    deferred_cancel(&session->resume);
+    list_remove(&session->in_line);
     deferred_cancel(&session->burial);
     (void)close(session->fd);
     intake_fini(&session->intake);
@@ -125,11 +125,6 @@ void session_update_reading(struct session *session)
     (void)io_want(&session->io, (may_read ? IO_READ : 0u) | (must_write ? IO_WRITE : 0u));
 }
 
-void session_schedule_resume(struct session *session)
-{
-    deferred_schedule(&session->resume);
-}
-
 /* Writing ----------------------------------------------------------------------------------- */
 
 static void on_output_dead(struct session *session, int error)
@@ -147,7 +142,7 @@ static void on_output_dead(struct session *session, int error)
     session_release_peers(session);
     /* Nothing is wanted of the socket while it only says that its other end is gone. */
     session_update_reading(session);
-    session_schedule_resume(session);
+    session_line_up(session);
     if (session->state == SESSION_CLOSING || session->input_ended) {
         session_end(session, "client is gone");
     }
@@ -183,7 +178,7 @@ static void on_flush(void *arg)
     session_recharge(session);
     session_after_flush(session);
     if ((session->io.wanted & IO_READ) == 0 && may_take(session)) {
-        session_schedule_resume(session);
+        session_line_up(session);
     }
     if (all && session->state == SESSION_CLOSING) {
         session_end(session, "rejected");
@@ -360,7 +355,7 @@ static void take_frames(struct session *session)
         }
         if (is_used_up(&used, session->ipc->loop, &frame)) {
             session->pending = true;
-            session_schedule_resume(session);
+            session_line_up(session);
             return;
         }
         if (take_frame(session, &frame) == -EAGAIN) {
@@ -460,15 +455,20 @@ static void on_ready(void *arg, unsigned ready)
         on_flush(session);
     }
     if ((ready & IO_READ) != 0 && session->state != SESSION_ENDED) {
-        read_session(session);
+        session->readable = !session_take_turn(session, read_session);
     }
 }
 
 /* Frames that were kept while the session waited come first, before the socket is read again. */
-static void on_resume(void *arg)
+void session_resume(struct session *session)
 {
-    struct session *session = arg;
+    bool readable = session->readable;
+    session->readable = false;
     if (session->state == SESSION_ENDED) {
+        return;
+    }
+    if (readable && (session->io.wanted & IO_READ) != 0) {
+        read_session(session);
         return;
     }
     take_frames(session);
@@ -504,12 +504,12 @@ void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
     session->attached_ms = loop_now_ms(ipc->loop);
     list_init(&session->node);
     list_init(&session->calls);
+    list_init(&session->in_line);
     intake_init(&session->intake);
     backlog_init(&session->out);
     io_init(&session->io, ipc->loop, fd, on_ready, session);
     timer_init(&session->deadline, ipc->loop, on_deadline, session);
     deferred_init(&session->flush, ipc->loop, on_flush, session);
-    deferred_init(&session->resume, ipc->loop, on_resume, session);
     deferred_init(&session->burial, ipc->loop, on_burial, session);
     session_stall_init(session);
     do {

@@ -3,7 +3,7 @@
  * Private to ipc/. Life: greeting (5 s to say hello), ready, ending. A session is never freed
  * inside its own callbacks: session_end() marks it, and the end of the turn buries it. After that
  * its number means nobody. The pieces live in files of their own: session.c reads and writes,
- * calls.c answers, slow.c holds and drops, uid_account.c charges. */
+ * calls.c answers, slow.c holds and drops, turns.c says whose turn it is, uid_account.c charges. */
 #ifndef RATSD_IPC_SESSION_H
 #define RATSD_IPC_SESSION_H
 
@@ -43,6 +43,10 @@ struct uid_account {
     size_t taking_bytes; /* large frames of theirs that are arriving, in full */
     size_t waiters;      /* sessions whose large frame has to wait for room */
     uint64_t last_ticket;
+    struct list node; /* of all users */
+    struct list line; /* sessions that wait for their turn */
+    uint64_t turn;    /* the last they had, */
+    int64_t used_us;  /* and how long it was */
 };
 
 struct ipc_values {
@@ -71,6 +75,10 @@ struct ipc {
     size_t slot_count;
     uint64_t serial;
     struct map accounts; /* by uid */
+    struct list users;   /* the same; who is first in a turn comes last in the next */
+    struct deferred turns;
+    uint64_t turn;
+    uint64_t last_wait_ticket;
     struct ipc_values values;
     char *description; /* of the protocol; made when it is first asked for */
     size_t max_sessions;
@@ -88,10 +96,11 @@ struct session {
     enum session_state state;
     struct timer deadline; /* hello, a large frame, or the last flush of a closing session */
     struct deferred flush;
-    struct deferred resume;
     struct deferred burial;
     struct credentials credentials;
     struct uid_account *account;
+    struct list in_line;  /* of account->line */
+    bool readable;        /* and there is something to read then */
     size_t charged;       /* of account->queued_bytes */
     size_t taking;        /* of account->taking_bytes */
     uint64_t room_ticket; /* place among those that wait for room; 0 = not waiting */
@@ -111,6 +120,7 @@ struct session {
     bool output_dead;        /* the client no longer reads: keep reading what it sent */
     unsigned unheard_calls;  /* made since then: each costs us, and tells nobody anything */
     struct peer_set waiting; /* congested peers; no reading while there is one */
+    uint64_t wait_ticket;    /* place among those who wait for peers; 0 = not waiting */
 
     struct backlog out;
     uint64_t sequence;
@@ -146,6 +156,17 @@ bool uid_account_admits(const struct session *session, size_t size);
  * limit while there is plenty. */
 size_t uid_account_comfort(const struct session *session);
 
+/* turns.c */
+void session_turns_init(struct ipc *ipc);
+/* Does the work now, or lines up for session_resume() because the user has had enough of this turn;
+ * whether it was done. */
+bool session_take_turn(struct session *session, void (*work)(struct session *session));
+/* session_resume() is called when it comes to it. */
+void session_line_up(struct session *session);
+void session_wait_for(struct session *session, const struct peer_id *peer);
+/* The peer takes messages again, or is gone. */
+void sessions_stop_waiting(struct ipc *ipc, const struct peer_id *peer);
+
 /* session.c */
 void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
                  struct uid_account *account);
@@ -161,7 +182,8 @@ void session_hear(struct session *session);
 void session_reject(struct session *session, enum proto_error error, const char *text);
 /* Reading resumes, unless something else forbids it. */
 void session_update_reading(struct session *session);
-void session_schedule_resume(struct session *session);
+/* In its turn: takes the frames that were kept, or reads. */
+void session_resume(struct session *session);
 /* Queues one control frame with a JSON head (taken). */
 void session_send_json(struct session *session, enum frame_kind kind, uint64_t id, json_t *head);
 /* The same with its text (copied). */

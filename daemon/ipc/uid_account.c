@@ -14,10 +14,12 @@ struct uid_account *uid_account_get(struct ipc *ipc, uid_t uid)
     if (account == NULL) {
         account = xalloc(sizeof(*account));
         account->uid = uid;
+        list_init(&account->line);
         if (map_insert(&ipc->accounts, bytes_make(&account->uid, sizeof(uid_t)), account) < 0) {
             free(account);
             return NULL;
         }
+        list_append(&ipc->users, &account->node);
     }
     return account;
 }
@@ -26,6 +28,7 @@ void uid_account_settle(struct ipc *ipc, struct uid_account *account)
 {
     if (account != NULL && account->sessions == 0) {
         (void)map_remove(&ipc->accounts, bytes_make(&account->uid, sizeof(uid_t)));
+        list_remove(&account->node);
         free(account);
     }
 }
@@ -132,6 +135,6 @@ void uid_account_release(struct session *session)
         }
         leave_queue(next);
         grant(next, next->room_wanted);
-        session_schedule_resume(next);
+        session_line_up(next);
     }
 }

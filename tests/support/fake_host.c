@@ -12,6 +12,7 @@
 #include "service/request.h"
 #include "service/service.h"
 #include "util/alloc.h"
+#include "virtual_loop.h"
 
 static const struct config_section sections[] = {{"clients", ipc_config_items}};
 
@@ -117,7 +118,12 @@ int host_client_message(struct host *host, const struct client_message *message,
         (void)snprintf(error, error_size, "no such plane here");
         return -ENOTSUP;
     }
+    if (host->messages < FAKE_HOST_MAX) {
+        host->senders[host->messages] = message->session;
+    }
+    virtual_world_work(virtual_loop_world(host->loop), host->message_us);
     host->messages++;
+    host->congested = host->messages == host->full_at;
     host->message_bytes += message->payload.size;
     *ret_peers = 1;
     return 0;

@@ -21,6 +21,7 @@ struct watched {
 struct virtual_world {
     struct list loops;
     int64_t now_ms;
+    int64_t worked_us;
 };
 
 struct loop {
@@ -112,6 +113,11 @@ static bool step_until(struct virtual_world *world, int64_t until_ms)
     }
     run_turn(chosen);
     return true;
+}
+
+void virtual_world_work(struct virtual_world *world, int64_t us)
+{
+    world->worked_us += us;
 }
 
 bool virtual_world_step(struct virtual_world *world)
@@ -254,7 +260,7 @@ int64_t loop_now_ms(const struct loop *loop)
 
 int64_t loop_clock_us(const struct loop *loop)
 {
-    return loop->world->now_ms * 1000;
+    return loop->world->now_ms * 1000 + loop->world->worked_us;
 }
 
 int64_t loop_unix_ms(const struct loop *loop)

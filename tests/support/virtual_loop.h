@@ -29,6 +29,8 @@ struct virtual_world *virtual_loop_world(struct loop *loop);
 bool virtual_world_step(struct virtual_world *world);
 /* Runs everything due up to until_ms (of virtual_world_now_ms), which it then is. */
 void virtual_world_run(struct virtual_world *world, int64_t until_ms);
+/* What runs now takes so long by loop_clock_us(), and no time at all by every other clock. */
+void virtual_world_work(struct virtual_world *world, int64_t us);
 /* Runs what is due now, without moving the clock. */
 void virtual_world_settle(struct virtual_world *world);
 
