@@ -102,15 +102,43 @@ static int run_echo(rats_client_t client)
     return 0;
 }
 
+/* Round trips one after another, each begun by the answer to the one before. */
+struct pinger {
+    rats_client_t client;
+    const char *peer;
+    const void *payload;
+    size_t size;
+    double *took_us;
+    unsigned long done;
+    unsigned long count;
+    double start;
+    sem_t finished;
+};
+
+static void send_ping(struct pinger *pinger)
+{
+    pinger->start = now();
+    if (rats_channel_send(pinger->client, pinger->peer, CHANNEL, pinger->payload, pinger->size) !=
+        RATS_SUCCESS) {
+        pinger->count = 0;
+        (void)sem_post(&pinger->finished);
+    }
+}
+
 static void on_answer(void *arg, const char *peer, const char *channel, const void *data,
                       size_t size)
 {
-    struct counter *counter = arg;
+    struct pinger *pinger = arg;
     (void)peer;
     (void)channel;
     (void)data;
     (void)size;
-    (void)sem_post(&counter->done);
+    pinger->took_us[pinger->done++] = (now() - pinger->start) * 1e6;
+    if (pinger->done < pinger->count) {
+        send_ping(pinger);
+    } else {
+        (void)sem_post(&pinger->finished);
+    }
 }
 
 static int compare(const void *a, const void *b)
@@ -122,30 +150,27 @@ static int compare(const void *a, const void *b)
 
 static int run_ping(rats_client_t client, const char *peer, size_t size, unsigned long count)
 {
-    struct counter counter = {0};
-    double *took = calloc(count, sizeof *took);
-    void *payload = calloc(1, size);
-    int result = 0;
-    (void)sem_init(&counter.done, 0, 0);
-    if (rats_channel_on(client, CHANNEL, on_answer, &counter) != RATS_SUCCESS) {
-        result = fail(client, "channel_on");
-    }
-    for (unsigned long i = 0; i < count && result == 0; i++) {
-        double start = now();
-        if (rats_channel_send(client, peer, CHANNEL, payload, size) != RATS_SUCCESS) {
-            result = fail(client, "channel_send");
-        } else {
-            (void)sem_wait(&counter.done);
-            took[i] = (now() - start) * 1e6;
-        }
+    struct pinger pinger = {.client = client,
+                            .peer = peer,
+                            .payload = calloc(1, size),
+                            .size = size,
+                            .took_us = calloc(count, sizeof(double)),
+                            .count = count};
+    int result = 1;
+    (void)sem_init(&pinger.finished, 0, 0);
+    if (pinger.payload == NULL || pinger.took_us == NULL ||
+        rats_channel_on(client, CHANNEL, on_answer, &pinger) != RATS_SUCCESS) {
+        (void)fail(client, "channel_on");
+    } else {
+        send_ping(&pinger);
+        (void)sem_wait(&pinger.finished);
+        result = pinger.count == 0 ? fail(client, "channel_send") : 0;
     }
     if (result == 0) {
-        qsort(took, count, sizeof *took, compare);
-        (void)printf("{\"p50_us\": %.1f, \"p99_us\": %.1f}\n", took[count / 2],
-                     took[count * 99 / 100]);
+        qsort(pinger.took_us, count, sizeof(double), compare);
+        (void)printf("{\"p50_us\": %.1f, \"p99_us\": %.1f}\n", pinger.took_us[count / 2],
+                     pinger.took_us[count * 99 / 100]);
     }
-    free(payload);
-    free(took);
     return result;
 }
 

@@ -51,7 +51,7 @@ const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_si
         if (slice != NULL || timeout_ms == 0 || rc == -ETIMEDOUT) {
             break;
         }
-        rc = condition_wait(&client->inbox.arrived, &client->lock, deadline_ms);
+        rc = reading_await(client, deadline_ms);
     }
     const void *data = NULL;
     if (slice != NULL) {
@@ -87,6 +87,15 @@ void rats_release_batch(rats_client_t handle, const void *batch)
 
 int rats_batch_fd(rats_client_t handle)
 {
-    const struct client *client = enter(handle);
-    return client == NULL ? -1 : client->inbox.event_fd;
+    struct client *client = enter(handle);
+    if (client == NULL) {
+        return -1;
+    }
+    client_lock(client);
+    const int fd = inbox_event_fd(&client->inbox);
+    client_unlock(client);
+    if (fd < 0) {
+        (void)error_set(RATS_ERROR_OPERATION_FAILED, "no descriptor is left");
+    }
+    return fd < 0 ? -1 : fd;
 }

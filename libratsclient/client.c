@@ -40,6 +40,39 @@ void client_wake(const struct client *client)
     }
 }
 
+void client_drain_wake(const struct client *client)
+{
+    uint64_t count;
+    if (read(client->wake_fd, &count, sizeof count) < 0) {
+        return; /* nobody woke us */
+    }
+}
+
+bool client_is_closing(struct client *client)
+{
+    client_lock(client);
+    const bool closing = client->closing;
+    client_unlock(client);
+    return closing;
+}
+
+void client_take_log(struct client *client, int fd)
+{
+    client->daemon_log.fd = fd;
+    client->daemon_log.size = 0;
+    if (fd >= 0 && reading_add(&client->reading, SOURCE_LOG, fd) < 0) {
+        log_write(LOG_ERROR, "out of memory; the log of the private instance is not shown");
+    }
+}
+
+void client_close_log(struct client *client)
+{
+    if (client->daemon_log.fd >= 0) {
+        reading_remove(&client->reading, client->daemon_log.fd);
+    }
+    daemon_log_close(&client->daemon_log);
+}
+
 bool client_in_callback(const struct client *client)
 {
     return client->has_dispatcher && pthread_equal(pthread_self(), client->dispatcher) != 0;
@@ -143,7 +176,7 @@ static void stop(struct client *client, int64_t deadline_ms)
     client->started = false;
     client->epoch = 0;
     client->stream_epoch = 0;
-    (void)pthread_cond_broadcast(&client->inbox.arrived);
+    reading_interrupt(client);
     if (client->batches) {
         inbox_purge(&client->inbox);
     }
@@ -217,7 +250,7 @@ void rats_destroy(rats_client_t handle)
     client->closing = true;
     client->release_deferred = in_callback;
     calls_wake_all(&client->calls);
-    (void)pthread_cond_broadcast(&client->inbox.arrived);
+    reading_interrupt(client);
     inbox_alarm(&client->inbox);
     client_unlock(client);
     client_wake(client);

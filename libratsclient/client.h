@@ -1,8 +1,9 @@
 /* One handle: the struct behind rats_client_t, and what its pieces call of each other.
  *
- * client.c makes and ends it; reader.c is the thread that reads the socket, dispatch.c the one that
- * runs callbacks. One mutex, `lock`, guards everything but what is marked otherwise, and is never
- * held while the application's code runs. Functions marked (locked) expect it to be held.
+ * client.c makes and ends it; dispatch.c is the thread that runs callbacks, reader.c the one that
+ * does what must not wait for them; reading.h says which of the two reads the socket. One mutex,
+ * `lock`, guards everything but what is marked otherwise, and is never held while the application's
+ * code runs. Functions marked (locked) expect it to be held.
  *
  * Started and epoch: a session is started from the point of the stream where the daemon's answer to
  * session.start stands. Each start has a number, the epoch; slices in the inbox carry it, and what
@@ -28,6 +29,8 @@
 #include "proto/events.h"
 #include "proto/message_head.h"
 #include "proto/methods.h"
+#include "reading.h"
+#include "receiver.h"
 #include "util/list.h"
 
 #define CALL_TIMEOUT_MS    10000 /* for what the daemon answers without waiting for anybody */
@@ -101,7 +104,9 @@ struct client {
     struct calls calls;
     struct mirror mirror;
     struct inbox inbox;
-    struct map channels; /* struct channel by name */
+    struct reading reading;
+    struct receiver receiver; /* of the thread whose turn it is to read */
+    struct map channels;      /* struct channel by name */
     unsigned channel_serial;
     struct map types; /* struct message_type by name */
     uint64_t type_serial;
@@ -132,6 +137,13 @@ void client_free(struct client *client);
 struct client *client_enter(rats_client_t handle, int null_code);
 /* Lets the reader look around. Needs no lock. */
 void client_wake(const struct client *client);
+void client_drain_wake(const struct client *client);
+/* Needs no lock. */
+bool client_is_closing(struct client *client);
+/* (locked) The log of the private instance this handle is attached to; the descriptor is taken. -1:
+ * there is none. */
+void client_take_log(struct client *client, int fd);
+void client_close_log(struct client *client);
 void client_lock(struct client *client);
 void client_unlock(struct client *client);
 /* Joins the reader, waits for whoever is still inside, gives up the owner's pin. */

@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "clock.h"
+#include "connection.h"
 #include "instance.h"
 #include "process.h"
 #include "util/text.h"
@@ -42,10 +43,9 @@ void client_free(struct client *client)
     outbox_fini(&client->outbox);
     (void)pthread_cond_destroy(&client->quiet);
     (void)pthread_mutex_destroy(&client->lock);
-    if (client->wake_fd >= 0) {
-        (void)close(client->wake_fd);
-    }
     daemon_log_close(&client->daemon_log);
+    reading_fini(&client->reading);
+    (void)close(client->wake_fd);
     origin_fini(&client->origin);
     free(client->watched);
     free(client->socket_path);
@@ -71,12 +71,37 @@ static int init_parts(struct client *client)
         (void)pthread_cond_destroy(&client->quiet);
         return rc;
     }
-    rc = inbox_init(&client->inbox, client->batches);
+    rc = inbox_init(&client->inbox);
     if (rc < 0) {
+        outbox_fini(&client->outbox);
+        (void)pthread_cond_destroy(&client->quiet);
+        return rc;
+    }
+    client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    rc = client->wake_fd < 0 ? -errno : reading_init(&client->reading, client->wake_fd);
+    if (rc < 0) {
+        if (client->wake_fd >= 0) {
+            (void)close(client->wake_fd);
+        }
+        inbox_fini(&client->inbox);
         outbox_fini(&client->outbox);
         (void)pthread_cond_destroy(&client->quiet);
     }
     return rc;
+}
+
+/* The lock is held for a microsecond or so at a time: whoever finds it taken does better to spin
+ * that long than to sleep and be woken. 0 or a negative errno. */
+static int init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attributes;
+    int rc = pthread_mutexattr_init(&attributes);
+    if (rc == 0) {
+        (void)pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+        rc = pthread_mutex_init(lock, &attributes);
+        (void)pthread_mutexattr_destroy(&attributes);
+    }
+    return -rc;
 }
 
 /* A handle without a connection. NULL, with the last error set, when resources are out. */
@@ -94,7 +119,7 @@ static struct client *client_new(const rats_options_t *options)
     client->fd = -1;
     client->daemon_log.fd = -1;
     client->pins = 1;
-    if (pthread_mutex_init(&client->lock, NULL) != 0 || init_parts(client) < 0) {
+    if (init_lock(&client->lock) < 0 || init_parts(client) < 0) {
         free(client);
         (void)error_set(RATS_ERROR_OPERATION_FAILED, "no descriptors or locks are left");
         return NULL;
@@ -104,12 +129,12 @@ static struct client *client_new(const rats_options_t *options)
     mirror_init(&client->mirror);
     map_init(&client->channels, client->mirror.peers.seed);
     map_init(&client->types, client->mirror.peers.seed);
-    client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    receiver_init(&client->receiver);
     client->name = make_name(options->name);
     client->slow = strdup(options->slow == NULL ? "stall" : options->slow);
-    if (client->wake_fd < 0 || client->name == NULL || client->slow == NULL) {
+    if (client->name == NULL || client->slow == NULL) {
         client_free(client);
-        (void)error_set(RATS_ERROR_OPERATION_FAILED, "no memory or descriptors are left");
+        (void)error_set(RATS_ERROR_OPERATION_FAILED, "no memory is left");
         return NULL;
     }
     return client;
@@ -137,7 +162,7 @@ static int start_threads(struct client *client)
         } else if (client->has_dispatcher) {
             client_lock(client);
             client->closing = true;
-            (void)pthread_cond_broadcast(&client->inbox.arrived);
+            reading_interrupt(client);
             client_unlock(client);
             (void)pthread_join(client->dispatcher, NULL);
         }
@@ -154,10 +179,11 @@ static int start_threads(struct client *client)
 /* The instance becomes the handle's. What was found is taken. */
 static int adopt(struct client *client, struct instance_found *found)
 {
-    const int rc = mirror_set_hello(&client->mirror, found->hello, clock_now_ms());
+    int rc = mirror_set_hello(&client->mirror, found->hello, clock_now_ms());
     json_decref(found->hello);
-    client->daemon_log.fd = found->log_fd; /* closed with the handle */
+    client_take_log(client, found->log_fd); /* closed with the handle */
     client->socket_path = strdup(found->path);
+    rc = rc == 0 ? connection_adopt(client, found->fd) : rc;
     if (rc < 0 || client->socket_path == NULL) {
         (void)close(found->fd);
         return rc == -EBADMSG
@@ -165,9 +191,6 @@ static int adopt(struct client *client, struct instance_found *found)
                                "the answer of the daemon at %s is not understood", found->path)
                    : out_of_memory();
     }
-    client->fd = found->fd;
-    client->attached = true;
-    outbox_attach(&client->outbox, found->fd);
     if (start_threads(client) < 0) {
         (void)close(found->fd);
         client->fd = -1;

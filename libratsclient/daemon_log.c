@@ -39,19 +39,15 @@ static void take_lines(struct daemon_log *log)
     }
 }
 
-void daemon_log_read(struct daemon_log *log)
+bool daemon_log_read(struct daemon_log *log)
 {
-    while (log->fd >= 0) {
-        const ssize_t got = read(log->fd, log->line + log->size, sizeof log->line - log->size);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-            daemon_log_close(log);
-        } else if (got < 0) {
-            return;
-        } else {
-            log->size += (size_t)got;
-            take_lines(log);
-        }
+    ssize_t got = 0;
+    while (log->fd >= 0 &&
+           (got = read(log->fd, log->line + log->size, sizeof log->line - log->size)) > 0) {
+        log->size += (size_t)got;
+        take_lines(log);
     }
+    return got < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 void daemon_log_close(struct daemon_log *log)

@@ -3,6 +3,7 @@
 #ifndef LIBRATS_DAEMON_LOG_H
 #define LIBRATS_DAEMON_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct daemon_log {
@@ -11,8 +12,8 @@ struct daemon_log {
     char line[1100]; /* a line of ratsd has 1024 bytes at most */
 };
 
-/* Passes on what there is; closes the pipe at its end. */
-void daemon_log_read(struct daemon_log *log);
+/* Passes on what there is. False when no more will come: close it. */
+bool daemon_log_read(struct daemon_log *log);
 void daemon_log_close(struct daemon_log *log);
 
 #endif

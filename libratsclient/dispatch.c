@@ -320,7 +320,7 @@ void *dispatch_main(void *arg)
     while (!client->closing) {
         struct slice *slice = inbox_take(&client->inbox);
         if (slice == NULL) {
-            (void)condition_wait(&client->inbox.arrived, &client->lock, CLOCK_FOR_EVER);
+            (void)reading_await(client, CLOCK_FOR_EVER);
             continue;
         }
         deliver_slice(client, slice);

@@ -11,22 +11,26 @@
 #define MOST_JOINED   ((size_t)64 * 1024)       /* larger pieces are not moved by a byte */
 #define LARGEST_SPARE ((size_t)2 * 1024 * 1024) /* chunks for one huge message are not kept */
 
-int inbox_init(struct inbox *inbox, bool with_event_fd)
+int inbox_init(struct inbox *inbox)
 {
     *inbox = (struct inbox){.event_fd = -1};
     list_init(&inbox->waiting);
     list_init(&inbox->held);
-    if (with_event_fd) {
+    return condition_init(&inbox->arrived);
+}
+
+int inbox_event_fd(struct inbox *inbox)
+{
+    if (inbox->event_fd < 0) {
         inbox->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (inbox->event_fd < 0) {
             return -errno;
         }
+        if (!list_is_empty(&inbox->waiting)) {
+            inbox_alarm(inbox);
+        }
     }
-    const int rc = condition_init(&inbox->arrived);
-    if (rc < 0 && inbox->event_fd >= 0) {
-        (void)close(inbox->event_fd);
-    }
-    return rc;
+    return inbox->event_fd;
 }
 
 void inbox_fini(struct inbox *inbox)

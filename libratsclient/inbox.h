@@ -48,7 +48,7 @@ struct inbox {
 };
 
 /* 0 or a negative errno. */
-int inbox_init(struct inbox *inbox, bool with_event_fd);
+int inbox_init(struct inbox *inbox);
 void inbox_fini(struct inbox *inbox);
 
 /* A chunk of at least that capacity with one reference; NULL when out of memory. */
@@ -69,6 +69,8 @@ void inbox_release(struct inbox *inbox, struct slice *slice);
 struct slice *inbox_find_held(struct inbox *inbox, const void *data);
 /* Drops what waits. */
 void inbox_purge(struct inbox *inbox);
+/* event_fd, made by the first who asks; a negative errno. */
+int inbox_event_fd(struct inbox *inbox);
 /* Makes event_fd readable although nothing waits: the handle is closing. */
 void inbox_alarm(struct inbox *inbox);
 

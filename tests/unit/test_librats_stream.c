@@ -14,7 +14,7 @@ static struct stream stream;
 static int set_up(void **state)
 {
     (void)state;
-    assert_int_equal(inbox_init(&inbox, false), 0);
+    assert_int_equal(inbox_init(&inbox), 0);
     stream_init(&stream);
     return 0;
 }

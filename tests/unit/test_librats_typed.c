@@ -50,6 +50,13 @@ static intptr_t granted(intptr_t (*function)(void *arg), char *type, const char 
     return fake_join(task);
 }
 
+/* Everything before has been delivered, or has found nobody. */
+static void wait_until_delivered(void)
+{
+    fake_event(&daemon_side, "peer.connected", fake_peer(FAKE_EVE, "192.0.2.8", 98));
+    expect_seen(1, "+eve\n");
+}
+
 static void handlers_add_up_and_identical_ones_do_not(void **state)
 {
     (void)state;
@@ -72,6 +79,7 @@ static void handlers_add_up_and_identical_ones_do_not(void **state)
     assert_int_equal(off(chat), RATS_ERROR_NOT_FOUND);
     typed_message("chat", "3");
     message("chat", "3");
+    wait_until_delivered();
     assert_int_equal(granted(hear_second, chat, "typed.on"), RATS_SUCCESS);
     typed_message("chat", "4");
     expect_seen(1, "second bob 4\n");
@@ -89,6 +97,7 @@ static void once_is_for_one_message(void **state)
     typed_message("chat", "2");
     expect_seen(1, "first bob 1\n");
     fake_grant(&daemon_side, "typed.off"); /* nobody is left */
+    wait_until_delivered();
     assert_int_equal(granted(hear_once, chat, "typed.on"), RATS_SUCCESS);
     assert_int_equal(hear_second(chat), RATS_SUCCESS);
     typed_message("chat", "3");
