@@ -38,6 +38,14 @@ void fake_open(struct fake_daemon *daemon)
     fake_listen(daemon);
 }
 
+void fake_open_at(struct fake_daemon *daemon, const char *path)
+{
+    *daemon = (struct fake_daemon){.listen_fd = -1, .fd = -1};
+    assert_true(strlen(path) < sizeof daemon->path);
+    strcpy(daemon->path, path);
+    fake_listen(daemon);
+}
+
 void fake_unlisten(struct fake_daemon *daemon)
 {
     if (daemon->listen_fd >= 0) {
@@ -63,7 +71,9 @@ void fake_close(struct fake_daemon *daemon)
 {
     fake_hang_up(daemon);
     fake_unlisten(daemon);
-    (void)rmdir(daemon->directory);
+    if (daemon->directory[0] != '\0') {
+        (void)rmdir(daemon->directory);
+    }
 }
 
 static bool wait_readable(int fd, int timeout_ms)
@@ -260,9 +270,8 @@ const char *fake_peer(const char *peer, const char *ip, int port)
     return text;
 }
 
-void fake_answer_hello(struct fake_daemon *daemon, const char *peers)
+static char *hello_text(const char *peers)
 {
-    const uint64_t id = fake_expect_call(daemon, "hello", NULL);
     char *text = NULL;
     assert_true(asprintf(&text,
                          "{\"version\":[1,0],\"daemon\":\"1.0.0\",\"instance\":\"default\","
@@ -272,8 +281,28 @@ void fake_answer_hello(struct fake_daemon *daemon, const char *peers)
                          "\"queue_bytes\":4194304,\"calls\":128},\"services\":[],"
                          "\"peers\":[%s]}",
                          FAKE_SELF, FAKE_SELF, peers) > 0);
-    fake_reply(daemon, id, text);
+    return text;
+}
+
+void fake_answer_hello(struct fake_daemon *daemon, const char *peers)
+{
+    char *text = hello_text(peers);
+    fake_reply(daemon, fake_expect_call(daemon, "hello", NULL), text);
     free(text);
+}
+
+void fake_answer_hello_as(struct fake_daemon *daemon, const char *members)
+{
+    char *usual = hello_text("");
+    json_t *hello = json_loads(usual, 0, NULL);
+    json_t *own = json_loads(members, 0, NULL);
+    assert_int_equal(json_object_update(hello, own), 0);
+    char *text = json_dumps(hello, JSON_COMPACT);
+    fake_reply(daemon, fake_expect_call(daemon, "hello", NULL), text);
+    free(text);
+    json_decref(own);
+    json_decref(hello);
+    free(usual);
 }
 
 struct fake_task {

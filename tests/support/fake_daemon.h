@@ -42,6 +42,8 @@ struct fake_frame {
 };
 
 void fake_open(struct fake_daemon *daemon);
+/* The same at a path of the caller's, whose directory stays. */
+void fake_open_at(struct fake_daemon *daemon, const char *path);
 /* Also removes the socket and its directory. */
 void fake_close(struct fake_daemon *daemon);
 /* Stops listening, as a daemon that ended. */
@@ -83,6 +85,8 @@ void fake_grant(struct fake_daemon *daemon, const char *method);
 const char *fake_peer(const char *peer, const char *ip, int port);
 /* Result of hello with those peers (PEER objects, comma-separated, or ""). */
 void fake_answer_hello(struct fake_daemon *daemon, const char *peers);
+/* The same without peers and with members of its own, a JSON object, in place of the usual ones. */
+void fake_answer_hello_as(struct fake_daemon *daemon, const char *members);
 
 /* rats_create_at() (or rats_create_with() in batches) on a thread, with hello answered here. */
 rats_client_t fake_attach(struct fake_daemon *daemon, const char *peers, int dispatch);

@@ -224,6 +224,39 @@ static void a_full_link_takes_a_part_and_says_when_it_can_take_more(void **state
     assert_true(write_some(client.link, 1000) > 0);
 }
 
+static void on_tick(void *arg)
+{
+    (void)arg;
+    loop_quit(loop);
+}
+
+static void what_the_other_end_has_not_acknowledged_is_counted(void **state)
+{
+    (void)state;
+    connect_both();
+    assert_int_equal(link_unsent(client.link), 0);
+    ssize_t written = write_some(client.link, (size_t)64 * 1024 * 1024); /* nobody reads */
+    assert_true(written > 0);
+    assert_true(link_unsent(client.link) > 0);
+    assert_true(link_unsent(client.link) <= (size_t)written);
+    link_set_reading(server.link, true);
+    struct timer tick;
+    timer_init(&tick, loop, on_tick, NULL);
+    while (server.received < (size_t)written || link_unsent(client.link) > 0) {
+        timer_start(&tick, 1); /* an acknowledgement wakes nobody */
+        run();
+    }
+    timer_stop(&tick);
+}
+
+static void a_link_that_cannot_tell_has_nothing_unsent(void **state)
+{
+    (void)state;
+    static const struct link_ops ops = {.unsent = NULL};
+    struct link link = {.ops = &ops};
+    assert_int_equal(link_unsent(&link), 0);
+}
+
 static void the_peers_close_is_the_end_of_the_stream(void **state)
 {
     (void)state;
@@ -358,6 +391,8 @@ int main(void)
         CASE(two_ends_connect_and_know_each_other),
         CASE(bytes_wait_until_reading_is_wanted),
         CASE(a_full_link_takes_a_part_and_says_when_it_can_take_more),
+        CASE(what_the_other_end_has_not_acknowledged_is_counted),
+        CASE(a_link_that_cannot_tell_has_nothing_unsent),
         CASE(the_peers_close_is_the_end_of_the_stream),
         CASE(a_refused_dial_says_so),
         CASE(a_link_may_be_closed_in_its_callbacks),
