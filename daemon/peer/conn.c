@@ -90,6 +90,26 @@ static void on_drained_below(struct conn *conn)
     }
 }
 
+static void watch_for_stall(struct conn *conn)
+{
+    conn->taken = 0;
+    timer_start(&conn->timer, CONN_STALL_MS);
+}
+
+/* A byte now and then is not progress: whoever waits for the queue would wait for hours. */
+static void watch_progress(struct conn *conn, size_t written)
+{
+    if (conn->state != CONN_ESTABLISHED) { /* the deadline runs on this timer */
+        return;
+    }
+    conn->taken += written;
+    if (!conn->blocked) {
+        timer_stop(&conn->timer);
+    } else if (!timer_is_running(&conn->timer) || conn->taken >= CONN_STALL_BYTES) {
+        watch_for_stall(conn);
+    }
+}
+
 static void flush(struct conn *conn)
 {
     if (conn->broken) {
@@ -110,13 +130,7 @@ static void flush(struct conn *conn)
     buf_consume(&conn->out, (size_t)written);
     conn->burst = size;
     conn->blocked = (size_t)written < size;
-    if (conn->state == CONN_ESTABLISHED) { /* before, the deadline runs on this timer */
-        if (!conn->blocked) {
-            timer_stop(&conn->timer);
-        } else if (written > 0 || !timer_is_running(&conn->timer)) {
-            timer_start(&conn->timer, CONN_STALL_MS);
-        }
-    }
+    watch_progress(conn, (size_t)written);
     if (!conn->blocked && conn->out.capacity > OUT_KEEP) {
         /* Freed, not shrunk: shrinking a large block costs system calls, and malloc, which hands
          * the same block to the next busy turn, learns nothing from it. */
@@ -236,7 +250,7 @@ static void handle_handshake(struct conn *conn, struct bytes block)
     conn->established_ms = loop_now_ms(conn->context->loop);
     timer_stop(&conn->timer);
     if (conn->blocked) {
-        timer_start(&conn->timer, CONN_STALL_MS);
+        watch_for_stall(conn);
     }
     conn->callbacks.on_established(conn->arg, conn);
 }

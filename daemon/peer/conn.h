@@ -13,8 +13,9 @@
 #include "wire/message.h"
 #include "wire/protocol_id.h"
 
-#define CONN_DEADLINE_MS 15000 /* socket to established (wire-core 7) */
-#define CONN_STALL_MS    30000 /* a full queue that takes nothing for so long is the end */
+#define CONN_DEADLINE_MS 15000               /* socket to established (wire-core 7) */
+#define CONN_STALL_MS    30000               /* a link that is full must take this much */
+#define CONN_STALL_BYTES ((size_t)64 * 1024) /* in so long, or everything; else it is the end */
 #define CONN_HIGH_MARK                                                                             \
     ((size_t)2 * 1024 * 1024)                 /* queued bytes above which senders should wait      \
                                                */
@@ -42,7 +43,7 @@ enum conn_close_reason {
     CONN_CLOSED_DEADLINE,        /* 15 s without establishment */
     CONN_CLOSED_PROTOCOL,        /* oversized block, AEAD failure, short message */
     CONN_CLOSED_LINK,            /* reset, keep-alive failure */
-    CONN_CLOSED_STALLED,         /* 30 s without the peer taking a byte */
+    CONN_CLOSED_STALLED,         /* the peer took too little for 30 s */
     CONN_CLOSED_DUPLICATE,       /* lost the duplicate rule */
     CONN_CLOSED_SELF,            /* it was us */
     CONN_CLOSED_UNEXPECTED_PEER, /* somebody else than the dial was meant for */

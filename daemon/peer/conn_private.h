@@ -32,6 +32,7 @@ struct conn {
     struct intake in;
     struct buf out;
     size_t burst;       /* bytes that left in the last write: how much the next turn may need */
+    size_t taken;       /* by the link since the stall timer was started */
     struct timer timer; /* the deadline, then the stall timer; idle connections run none */
     struct deferred flush;
     struct deferred resume;

@@ -126,7 +126,7 @@ const struct metric_row mesh_metric_rows[] = {
     ROW(duplicates, METRIC_COUNTER, "Second connections to a connected peer."),
     ROW(replaced, METRIC_COUNTER, "Times a peer moved to another connection."),
     ROW(self_connections, METRIC_COUNTER, "Connections that turned out to lead to this node."),
-    ROW(stalled, METRIC_COUNTER, "Connections ended because the peer took nothing for 30 s."),
+    ROW(stalled, METRIC_COUNTER, "Connections ended because the peer took too little for 30 s."),
     ROW(protocol_errors, METRIC_COUNTER, "Connections ended by bytes that are not the protocol."),
     ROW(dials_ok, METRIC_COUNTER, "Dials that reached a peer."),
     ROW(dials_failed, METRIC_COUNTER, "Dials that reached nobody."),

@@ -173,6 +173,25 @@ static void a_peer_that_takes_nothing_for_30_s_is_dropped(void **state)
     assert_string_equal(a.down_reason, "peer stopped reading");
 }
 
+static void a_peer_that_takes_a_little_every_29_s_is_dropped(void **state)
+{
+    (void)state;
+    sim_net_set_window(net, 1000);
+    start_both();
+    connect_a_to_b();
+    mesh_hold(b.mesh, &a.identity.id);
+    while (sim_mesh_send(&a, &b.identity.id, 100000, 1) == 0) {
+    }
+    for (int i = 0; i < 4 && a.downs == 0; i++) {
+        sim_net_run(net, 29000);
+        mesh_release(b.mesh, &a.identity.id);
+        sim_net_run(net, 21); /* a window, or two */
+        mesh_hold(b.mesh, &a.identity.id);
+    }
+    assert_int_equal(a.downs, 1);
+    assert_string_equal(a.down_reason, "peer stopped reading");
+}
+
 static void a_slow_peer_is_not_a_dead_one(void **state)
 {
     (void)state;
@@ -395,6 +414,7 @@ int main(void)
         STORY(a_peer_may_be_disconnected_inside_its_message),
         STORY(a_peer_may_be_disconnected_inside_its_first_event),
         STORY(a_peer_that_takes_nothing_for_30_s_is_dropped),
+        STORY(a_peer_that_takes_a_little_every_29_s_is_dropped),
         STORY(a_slow_peer_is_not_a_dead_one),
         STORY(idle_peers_run_no_timers),
         STORY(a_broken_link_is_reported_on_both_ends),

@@ -517,7 +517,57 @@ static void a_peer_that_takes_nothing_for_30_s_is_closed(void **state)
     dialer.link.write_limit = 10;
     send_text(&dialer, "a message that does not fit");
     run_ms(CONN_STALL_MS - 1);
-    fake_link_open(&dialer.link, 1); /* a byte counts */
+    assert_int_equal(dialer.closed, 0);
+    run_ms(1);
+    assert_int_equal(dialer.reason, CONN_CLOSED_STALLED);
+}
+
+static void fill_queue(struct end *end, size_t size)
+{
+    uint8_t *payload = calloc(1, size);
+    assert_int_equal(conn_send(end->conn, WIRE_APP, 1, bytes_make(payload, size)), 0);
+    free(payload);
+    run_ms(0);
+}
+
+static void a_byte_now_and_then_does_not_keep_a_link_alive(void **state)
+{
+    (void)state;
+    dialer.link.write_limit = 10;
+    fill_queue(&dialer, 100);
+    run_ms(CONN_STALL_MS - 1000);
+    fake_link_open(&dialer.link, 1);
+    run_ms(999);
+    assert_int_equal(dialer.closed, 0);
+    run_ms(1);
+    assert_int_equal(dialer.reason, CONN_CLOSED_STALLED);
+}
+
+static void a_slow_link_that_keeps_taking_stays(void **state)
+{
+    (void)state;
+    dialer.link.write_limit = 10;
+    fill_queue(&dialer, 4 * CONN_STALL_BYTES);
+    for (int i = 0; i < 6; i++) {
+        run_ms(CONN_STALL_MS / 2 - 1);
+        fake_link_open(&dialer.link, CONN_STALL_BYTES / 2);
+        assert_int_equal(dialer.closed, 0);
+    }
+    run_ms(CONN_STALL_MS);
+    assert_int_equal(dialer.reason, CONN_CLOSED_STALLED);
+}
+
+static void a_queue_that_was_emptied_starts_afresh(void **state)
+{
+    (void)state;
+    dialer.link.write_limit = 10;
+    fill_queue(&dialer, 100);
+    run_ms(CONN_STALL_MS - 1);
+    fake_link_open(&dialer.link, 200);
+    assert_int_equal(conn_queued(dialer.conn), 0);
+    run_ms(10 * CONN_STALL_MS);
+    dialer.link.write_limit = 10;
+    fill_queue(&dialer, 100);
     run_ms(CONN_STALL_MS - 1);
     assert_int_equal(dialer.closed, 0);
     run_ms(1);
@@ -594,6 +644,9 @@ int main(void)
         NOISE(the_queue_limit_lets_one_large_message_in),
         NOISE(a_small_queue_limit_makes_senders_wait_and_loses_nothing),
         NOISE(a_peer_that_takes_nothing_for_30_s_is_closed),
+        NOISE(a_byte_now_and_then_does_not_keep_a_link_alive),
+        NOISE(a_slow_link_that_keeps_taking_stays),
+        NOISE(a_queue_that_was_emptied_starts_afresh),
         NOISE(an_idle_connection_runs_no_timer),
         NOISE(a_write_error_is_the_end_but_not_inside_send),
         NOISE(a_graceful_close_offers_what_is_queued),
