@@ -168,6 +168,9 @@ struct lookup *resolver_find(struct resolver *resolver, const char *host, uint16
             lookup->job = worker_submit(resolver->worker, "resolve", run_query, on_answer, lookup,
                                         query, free);
         }
+        if (lookup->job != NULL) {
+            job_may_be_left(lookup->job);
+        }
         if (lookup->job == NULL) {
             free(query);
             free(lookup);

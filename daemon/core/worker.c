@@ -13,7 +13,7 @@
 #define STACK_SIZE ((size_t)256 * 1024)
 #define IDLE_S     10
 
-/* on_done and arg belong to the loop's thread alone, so cancelling needs no lock. */
+/* on_done, arg and may_be_left belong to the loop's thread alone, so cancelling needs no lock. */
 struct job {
     struct list node;
     const char *name;
@@ -22,6 +22,7 @@ struct job {
     void *arg;
     void *data;
     void (*free_data)(void *data);
+    bool may_be_left;
     bool has_run; /* under the worker's mutex */
 };
 
@@ -29,6 +30,8 @@ struct thread {
     struct list node;
     struct worker *worker;
     pthread_t id;
+    struct job *job; /* running now */
+    bool is_left;    /* nobody joins it */
 };
 
 struct worker {
@@ -44,6 +47,7 @@ struct worker {
     struct list done;
     struct list threads;
     struct list ended; /* threads to join */
+    size_t left_count; /* threads that were left; the last of them frees this */
     size_t queued_count;
     size_t thread_count;
     size_t idle_count;
@@ -97,6 +101,27 @@ static struct job *wait_for_job(struct worker *worker)
     return job;
 }
 
+static void destroy(struct worker *worker)
+{
+    (void)pthread_cond_destroy(&worker->work);
+    (void)pthread_cond_destroy(&worker->finished);
+    (void)pthread_mutex_destroy(&worker->mutex);
+    free(worker);
+}
+
+/* With the mutex held, which this gives up: the loop has gone on without this thread. */
+static void end_left(struct thread *thread)
+{
+    struct worker *worker = thread->worker;
+    bool is_last = --worker->left_count == 0;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    job_free(thread->job);
+    free(thread);
+    if (is_last) {
+        destroy(worker);
+    }
+}
+
 static void *thread_main(void *arg)
 {
     struct thread *thread = arg;
@@ -104,10 +129,16 @@ static void *thread_main(void *arg)
     (void)pthread_mutex_lock(&worker->mutex);
     struct job *job;
     while ((job = wait_for_job(worker)) != NULL) {
+        thread->job = job;
         (void)pthread_mutex_unlock(&worker->mutex);
         (void)pthread_setname_np(pthread_self(), job->name);
         job->run(job->data);
         (void)pthread_mutex_lock(&worker->mutex);
+        if (thread->is_left) {
+            end_left(thread);
+            return NULL;
+        }
+        thread->job = NULL;
         job->has_run = true;
         (void)pthread_cond_broadcast(&worker->finished);
         list_append(&worker->done, &job->node);
@@ -228,11 +259,28 @@ int worker_new(struct loop *loop, size_t max_threads, size_t max_jobs, struct wo
     return 0;
 }
 
+/* With the mutex held. */
+static void leave_threads(struct worker *worker)
+{
+    LIST_EACH(&worker->threads, node)
+    {
+        struct thread *thread = CONTAINER_OF(node, struct thread, node);
+        if (thread->job != NULL && thread->job->may_be_left) {
+            thread->is_left = true;
+            (void)pthread_detach(thread->id);
+            list_remove(node);
+            worker->thread_count--;
+            worker->left_count++;
+        }
+    }
+}
+
 /* Every thread moves itself from threads to ended; so both are walked until both are empty. */
 static void stop_threads(struct worker *worker)
 {
     (void)pthread_mutex_lock(&worker->mutex);
     worker->stopping = true;
+    leave_threads(worker);
     (void)pthread_cond_broadcast(&worker->work);
     while (worker->thread_count > 0 || !list_is_empty(&worker->ended)) {
         struct list *node = list_first(&worker->ended);
@@ -267,10 +315,12 @@ void worker_free(struct worker *worker)
     drop_jobs(&worker->done);
     io_fini(&worker->io);
     (void)close(worker->event_fd);
-    (void)pthread_cond_destroy(&worker->work);
-    (void)pthread_cond_destroy(&worker->finished);
-    (void)pthread_mutex_destroy(&worker->mutex);
-    free(worker);
+    (void)pthread_mutex_lock(&worker->mutex);
+    bool is_alone = worker->left_count == 0;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    if (is_alone) {
+        destroy(worker);
+    }
 }
 
 struct job *worker_submit(struct worker *worker, const char *name, void (*run)(void *data),
@@ -307,6 +357,11 @@ struct job *worker_submit(struct worker *worker, const char *name, void (*run)(v
     return job;
 }
 
+void job_may_be_left(struct job *job)
+{
+    job->may_be_left = true;
+}
+
 void job_cancel(struct job *job)
 {
     job->on_done = NULL;
@@ -316,6 +371,16 @@ void job_finish(struct worker *worker, struct job *job)
 {
     job_cancel(job);
     (void)pthread_mutex_lock(&worker->mutex);
+    if (!job->has_run && list_is_linked(&job->node)) { /* behind others that may hang */
+        list_remove(&job->node);
+        worker->queued_count--;
+        (void)pthread_mutex_unlock(&worker->mutex);
+        job->run(job->data);
+        (void)pthread_mutex_lock(&worker->mutex);
+        job->has_run = true;
+        list_append(&worker->done, &job->node);
+        wake_loop(worker);
+    }
     while (!job->has_run) {
         (void)pthread_cond_wait(&worker->finished, &worker->mutex);
     }

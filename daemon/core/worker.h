@@ -13,7 +13,8 @@ struct worker;
 struct job;
 
 int worker_new(struct loop *loop, size_t max_threads, size_t max_jobs, struct worker **ret_worker);
-/* Waits for running jobs; drops queued ones (their free_data runs). */
+/* Waits for running jobs, except those that may be left; drops queued ones (their free_data runs).
+ * The thread of a job that was left ends with it, and so does what it held. */
 void worker_free(struct worker *worker);
 
 /* run(data) on a thread; then on_done(arg, data) in the loop; then free_data(data), which may be
@@ -23,10 +24,14 @@ void worker_free(struct worker *worker);
 struct job *worker_submit(struct worker *worker, const char *name, void (*run)(void *data),
                           void (*on_done)(void *arg, void *data), void *arg, void *data,
                           void (*free_data)(void *data));
+/* The job may hang for minutes, and nothing depends on it: the end of the worker does not wait for
+ * it. Not after on_done has run. */
+void job_may_be_left(struct job *job);
 /* Not after on_done has run. */
 void job_cancel(struct job *job);
 /* Blocks until the job has run, however long it takes, and cancels it: for those who must not go
- * before. Its data is freed in a later turn of the loop. Not after on_done has run. */
+ * before. It runs here when no thread has come to it yet. Its data is freed in a later turn of the
+ * loop. Not after on_done has run. */
 void job_finish(struct worker *worker, struct job *job);
 
 #endif

@@ -228,15 +228,41 @@ static void finishing_waits_until_the_job_has_run(void **state)
     struct job *second =
         worker_submit(fixture->worker, "test", run, on_done, fixture, data, free_data);
     assert_non_null(second);
-    assert_int_equal(sem_post(&fixture->gate), 0);
-    job_finish(fixture->worker, second);
+    assert_int_equal(sem_wait(&fixture->started), 0);
+    job_finish(fixture->worker, second); /* the only thread is taken: it runs here */
     assert_true(data->ran);
+    assert_true(pthread_equal(data->ran_in, pthread_self()));
+    assert_int_equal(sem_post(&fixture->gate), 0);
     job_finish(fixture->worker, first); /* has run long ago */
     assert_int_equal(fixture->freed, 0);
     worker_free(fixture->worker);
     fixture->worker = NULL;
     assert_int_equal(fixture->done, 0);
     assert_int_equal(fixture->freed, 2);
+}
+
+static void free_and_tell(void *arg)
+{
+    struct data *data = arg;
+    (void)sem_post(&data->fixture->started);
+    free(data);
+}
+
+static void freeing_leaves_a_job_that_may_hang(void **state)
+{
+    struct fixture *fixture = *state;
+    struct job *hangs = worker_submit(fixture->worker, "test", run_waiting, on_done, fixture,
+                                      data_new(fixture), free_and_tell);
+    assert_non_null(hangs);
+    job_may_be_left(hangs);
+    assert_int_equal(sem_wait(&fixture->started), 0);
+    assert_non_null(submit(fixture, run)); /* and one that is waited for, or dropped */
+    worker_free(fixture->worker);
+    fixture->worker = NULL;
+    assert_int_equal(fixture->done, 0);
+    assert_int_equal(fixture->freed, 1);
+    assert_int_equal(sem_post(&fixture->gate), 0);
+    assert_int_equal(sem_wait(&fixture->started), 0); /* and then it is freed all the same */
 }
 
 static void on_done_submit_next(void *arg, void *done)
@@ -280,6 +306,7 @@ int main(void)
         CASE(a_finished_job_can_still_be_cancelled),
         CASE(freeing_waits_for_running_jobs_and_drops_waiting_ones),
         CASE(finishing_waits_until_the_job_has_run),
+        CASE(freeing_leaves_a_job_that_may_hang),
         CASE(jobs_may_submit_the_next_when_done),
         CASE(an_unused_worker_goes_without_waiting),
     };
