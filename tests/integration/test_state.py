@@ -339,7 +339,8 @@ def test_a_power_cut_during_the_first_start(daemon):
 
 
 @needs_strace
-@pytest.mark.parametrize("before", ["as it was", "no record", "damaged record", "new identity"])
+@pytest.mark.parametrize("before", ["as it was", "no record", "damaged record", "new identity",
+                                    "given key"])
 def test_a_power_cut_during_a_later_start(daemon, before):
     """The next start has the old identity, or the new one where that was asked for."""
     node = daemon()
@@ -351,16 +352,24 @@ def test_a_power_cut_during_a_later_start(daemon, before):
         write(node, RECORD, record[:64] + b"?" + record[65:])
     elif before == "new identity":
         node.options = ["--new-identity"]
+    elif before == "given key":
+        given = os.path.join(node.directory, "given.key")
+        with open(given, "wb") as file:
+            file.write(b"k" * len(key))
+        words = node.command() + ["--identity-fd", "5"]
+        node.command = lambda: ["sh", "-c", 'exec "$@" 5<"$0"', given] + words
     disk = Disk(node.state)
     disk.load()
     calls = record_start(node)
     node.options = []
     new_key = read(node, KEY)
+    assert (new_key == key) == (before not in ("new identity", "given key"))
     for files in outcomes(disk, calls):
         put_state(node, files)
         if before == "new identity" and KEY not in files and RECORD in files:
             refused(node)  # cut between the two: it says so, and no third identity is made
             continue
+        assert before != "given key" or files[KEY] in (key, new_key)
         node.start()
         found = read(node, KEY)
         if before != "new identity" or KEY in files:

@@ -179,6 +179,15 @@ static void begin(enum life_kind kind)
                           });
 }
 
+/* A private instance with one session, which is started. */
+static void begin_started(void)
+{
+    begin(LIFE_PRIVATE);
+    assert_int_equal(life_open(life, error, sizeof error), 0);
+    life_attached(life);
+    assert_int_equal(life_begin(life, error, sizeof error), 0);
+}
+
 static void pass(int64_t ms)
 {
     struct virtual_world *world = virtual_loop_world(seen.loop);
@@ -283,11 +292,8 @@ static void the_last_session_that_stops_takes_the_network_down(void **state)
     (void)state;
     struct request first = {0};
     struct request last = {0};
-    begin(LIFE_PRIVATE);
-    assert_int_equal(life_open(life, error, sizeof error), 0);
+    begin_started();
     life_attached(life);
-    life_attached(life);
-    assert_int_equal(life_begin(life, error, sizeof error), 0);
     assert_int_equal(life_begin(life, error, sizeof error), 0);
     assert_int_equal(seen.starts, 1);
     life_end(life, &first);
@@ -311,10 +317,7 @@ static void a_peer_that_takes_nothing_does_not_hold_a_stop_for_ever(void **state
 {
     (void)state;
     struct request request = {0};
-    begin(LIFE_PRIVATE);
-    assert_int_equal(life_open(life, error, sizeof error), 0);
-    life_attached(life);
-    assert_int_equal(life_begin(life, error, sizeof error), 0);
+    begin_started();
     seen.queued = 100;
     life_end(life, &request);
     pass(2000);
@@ -326,10 +329,7 @@ static void who_starts_while_the_network_goes_down_keeps_it(void **state)
 {
     (void)state;
     struct request request = {0};
-    begin(LIFE_PRIVATE);
-    assert_int_equal(life_open(life, error, sizeof error), 0);
-    life_attached(life);
-    assert_int_equal(life_begin(life, error, sizeof error), 0);
+    begin_started();
     seen.queued = 100;
     life_end(life, &request);
     assert_int_equal(life_begin(life, error, sizeof error), 0);
@@ -343,10 +343,7 @@ static void who_asked_for_the_stop_may_be_gone_before_it_is_done(void **state)
 {
     (void)state;
     struct request request = {0};
-    begin(LIFE_PRIVATE);
-    assert_int_equal(life_open(life, error, sizeof error), 0);
-    life_attached(life);
-    assert_int_equal(life_begin(life, error, sizeof error), 0);
+    begin_started();
     seen.queued = 100;
     life_end(life, &request);
     request.on_cancel(request.arg);
