@@ -113,10 +113,15 @@ class Daemon:
     def spawn(self, **options):
         """Starts it and does not wait."""
         os.makedirs(os.path.join(self.directory, "run"), mode=0o700, exist_ok=True)
+        env = environment(self.directory, **self.variables)
+        if "RATS_UNIT" in os.environ:
+            import restricted
+            self.process = restricted.Service(self.command(), self.log_path, env, **options)
+            return self
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(self.directory, **self.variables), **options)
+                env=env, **options)
         return self
 
     def start(self, **options):
