@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "check_config.h"
 #include "core/by_port.h"
 #include "core/config.h"
 #include "core/launch.h"
@@ -548,6 +549,10 @@ static int act(struct ratsd *ratsd)
         return fail(ratsd, EXIT_USAGE);
     }
     if (ratsd->options.action == ACTION_CHECK_CONFIG) {
+        int result = check_config(&ratsd->paths, ratsd->config, ratsd->error, sizeof(ratsd->error));
+        if (result < 0) {
+            return fail(ratsd, result == -EINVAL ? EXIT_USAGE : EXIT_FAILED);
+        }
         bool there = access(ratsd->paths.config, F_OK) == 0;
         (void)printf("%s: %s\n", ratsd->paths.config, there ? "ok" : "absent, defaults apply");
         return EXIT_OK;

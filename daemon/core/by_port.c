@@ -111,20 +111,31 @@ void by_port_claim(struct by_port *by_port, uint16_t port)
     }
 }
 
+static bool leads_to(const char *path, const char *socket)
+{
+    char target[PATH_MAX];
+    ssize_t size = readlink(path, target, sizeof(target) - 1);
+    if (size < 0) {
+        return false;
+    }
+    target[size] = '\0';
+    return strcmp(target, socket) == 0;
+}
+
 void by_port_withdraw(struct by_port *by_port)
 {
     char path[PATH_MAX];
-    char target[PATH_MAX];
     if (by_port->port == 0 || link_path(by_port->runtime, by_port->port, "", path) < 0) {
         return;
     }
     by_port->port = 0;
-    ssize_t size = readlink(path, target, sizeof(target) - 1);
-    if (size < 0) {
-        return;
-    }
-    target[size] = '\0';
-    if (strcmp(target, by_port->socket) == 0) {
+    if (leads_to(path, by_port->socket)) {
         (void)unlink(path);
     }
+}
+
+bool by_port_is_served(const char *runtime, uint16_t port, const char *socket)
+{
+    char path[PATH_MAX];
+    return link_path(runtime, port, "", path) == 0 && leads_to(path, socket) && is_alive(path);
 }

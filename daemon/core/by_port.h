@@ -4,6 +4,7 @@
 #ifndef RATSD_CORE_BY_PORT_H
 #define RATSD_CORE_BY_PORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The link of one instance. The texts are borrowed. */
@@ -17,6 +18,8 @@ struct by_port {
 void by_port_publish(struct by_port *by_port, uint16_t port);
 /* The same for a port that is only going to be used: a living daemon's link is left alone. */
 void by_port_claim(struct by_port *by_port, uint16_t port);
+/* Whether the link of that port leads to that socket, and somebody listens there. */
+bool by_port_is_served(const char *runtime, uint16_t port, const char *socket);
 /* Removes the link, unless it leads elsewhere by now. */
 void by_port_withdraw(struct by_port *by_port);
 

@@ -29,6 +29,7 @@ static int open_tcp(sa_family_t family, int *ret_fd)
     return 0;
 }
 
+/* backlog 0: only binds. */
 static int bind_and_listen(int fd, const struct endpoint *bind_to, int backlog)
 {
     struct sockaddr_storage address;
@@ -37,8 +38,8 @@ static int bind_and_listen(int fd, const struct endpoint *bind_to, int backlog)
     if (result == 0 && address.ss_family == AF_INET6) {
         result = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, bind_to->ip_size == 16);
     }
-    if (result == 0 &&
-        (bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, backlog) != 0)) {
+    if (result == 0 && (bind(fd, (struct sockaddr *)&address, size) != 0 ||
+                        (backlog > 0 && listen(fd, backlog) != 0))) {
         result = -errno;
     }
     return result;
@@ -67,6 +68,16 @@ int net_listen_tcp(const struct endpoint *bind_to, int backlog, int *ret_fd)
     if (bind_to->ip_size == 0 && (result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL)) {
         struct endpoint any = {.ip_size = 4, .port = bind_to->port};
         result = listen_at(&any, backlog, ret_fd);
+    }
+    return result;
+}
+
+int net_try_bind_tcp(const struct endpoint *bind_to)
+{
+    int fd = -1;
+    int result = net_listen_tcp(bind_to, 0, &fd);
+    if (result == 0) {
+        (void)close(fd);
     }
     return result;
 }

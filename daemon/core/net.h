@@ -13,6 +13,9 @@
 /* Where to listen: an endpoint whose ip_size is 0 means dual-stack on every address (IPv6 socket,
  * V6ONLY off; plain IPv4 where the machine has no IPv6). An IPv6 literal is IPv6 only. */
 int net_listen_tcp(const struct endpoint *bind_to, int backlog, int *ret_fd);
+/* What net_listen_tcp() would say, found out without listening: whoever listens or begins to is not
+ * disturbed. */
+int net_try_bind_tcp(const struct endpoint *bind_to);
 /* 1 and a descriptor; 0 when none is waiting; -EMFILE etc. when the process or system is short
  * (stop accepting for a while); other errors of one connection are swallowed. */
 int net_accept(int listen_fd, int *ret_fd, struct endpoint *ret_peer);

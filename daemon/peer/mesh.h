@@ -35,6 +35,11 @@ typedef void (*mesh_drained_fn)(void *arg, const struct peer_id *peer);
  * max_peers_hard, reserved_peers, max_pending, max_pending_per_source, link_queue. */
 extern const struct config_item mesh_config_items[];
 
+/* Whether mesh_start() could listen as configured, without listening. 0; -EINVAL: network.listen is
+ * not an address; -EADDRINUSE: every port it would try has somebody; -EACCES etc.; each with a
+ * sentence that names the option and a remedy. */
+int mesh_check_listen(const struct config *config, char *error, size_t error_size);
+
 /* All borrowed for the life of the mesh except config, which is read here and in mesh_reload().
  * 0, or -EINVAL when the protocol string is longer than PROTOCOL_ID_MAX_NAME. */
 int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metrics,

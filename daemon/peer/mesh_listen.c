@@ -5,27 +5,24 @@
 
 #include "peer/mesh_private.h"
 
-#define LISTEN_NONE "none"
-
-static int parse_listen(const struct mesh *mesh, struct endpoint *ret_bind, char *error,
-                        size_t error_size)
+int mesh_parse_listen(const char *listen, struct endpoint *ret_bind, char *error, size_t error_size)
 {
     struct endpoint bind = {0};
-    if (mesh->listen[0] != '\0' && strcmp(mesh->listen, "::") != 0 &&
-        endpoint_parse_ip(mesh->listen, 0, &bind) != 0) {
+    if (listen[0] != '\0' && strcmp(listen, "::") != 0 &&
+        endpoint_parse_ip(listen, 0, &bind) != 0) {
         (void)snprintf(error, error_size,
                        "network.listen is not an address: '%.64s'; give an IPv4 or IPv6 literal, "
                        "nothing for all addresses, or none",
-                       mesh->listen);
+                       listen);
         return -EINVAL;
     }
     *ret_bind = bind;
     return 0;
 }
 
-static int explain(const struct mesh *mesh, int rc, uint16_t port, char *error, size_t error_size)
+static int explain(const char *listen, int rc, uint16_t port, char *error, size_t error_size)
 {
-    const char *where = mesh->listen[0] == '\0' ? "all addresses" : mesh->listen;
+    const char *where = listen[0] == '\0' ? "all addresses" : listen;
     const char *remedy = "see the message of the system";
     if (rc == -EACCES || rc == -EPERM) {
         remedy = "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher network.port";
@@ -41,14 +38,13 @@ static int explain(const struct mesh *mesh, int rc, uint16_t port, char *error, 
     return rc;
 }
 
-static int explain_busy(const struct mesh *mesh, uint16_t last, char *error, size_t error_size)
+static int explain_busy(uint16_t wanted, uint16_t last, char *error, size_t error_size)
 {
     char ports[32];
-    if (last == mesh->wanted_port) {
+    if (last == wanted) {
         (void)snprintf(ports, sizeof ports, "port %u is", (unsigned)last);
     } else {
-        (void)snprintf(ports, sizeof ports, "ports %u to %u are", (unsigned)mesh->wanted_port,
-                       (unsigned)last);
+        (void)snprintf(ports, sizeof ports, "ports %u to %u are", (unsigned)wanted, (unsigned)last);
     }
     (void)snprintf(error, error_size,
                    "%s in use, perhaps by another ratsd or a program with librats built in ('ss "
@@ -94,36 +90,48 @@ static int adopt_inherited(struct mesh *mesh, char *error, size_t error_size)
     return 0;
 }
 
+int mesh_try_ports(const char *listen, const struct endpoint *first, unsigned attempts,
+                   int (*attempt)(void *arg, const struct endpoint *at), void *arg, char *error,
+                   size_t error_size)
+{
+    struct endpoint at = *first;
+    int rc = attempt(arg, &at);
+    for (unsigned i = 1;
+         i < attempts && rc == -EADDRINUSE && first->port != 0 && first->port + i <= UINT16_MAX;
+         i++) {
+        at.port = (uint16_t)(first->port + i);
+        rc = attempt(arg, &at);
+    }
+    if (rc == -EADDRINUSE) {
+        return explain_busy(first->port, at.port, error, error_size);
+    }
+    return rc == 0 ? 0 : explain(listen, rc, at.port, error, error_size);
+}
+
+static int open_listener(void *arg, const struct endpoint *at)
+{
+    struct mesh *mesh = arg;
+    return tcp_listen(mesh->loop, at, contact_on_accept, mesh, &mesh->listeners[0]);
+}
+
 int mesh_listen(struct mesh *mesh, char *error, size_t error_size)
 {
     if (mesh->inherited_count > 0) {
         return adopt_inherited(mesh, error, error_size);
     }
-    if (strcmp(mesh->listen, LISTEN_NONE) == 0) {
+    if (strcmp(mesh->listen, MESH_LISTEN_NONE) == 0) {
         log_info(MESH_TOPIC, "not listening, only dialing");
         return 0;
     }
     struct endpoint bind_to;
-    int rc = parse_listen(mesh, &bind_to, error, error_size);
+    int rc = mesh_parse_listen(mesh->listen, &bind_to, error, error_size);
+    if (rc == 0) {
+        bind_to.port = mesh->wanted_port;
+        rc = mesh_try_ports(mesh->listen, &bind_to, mesh->port_attempts, open_listener, mesh, error,
+                            error_size);
+    }
     if (rc != 0) {
         return rc;
-    }
-    unsigned attempts = mesh->wanted_port == 0 ? 1 : mesh->port_attempts;
-    unsigned port = mesh->wanted_port;
-    rc = -EADDRINUSE;
-    for (unsigned i = 0; i < attempts && mesh->wanted_port + i <= UINT16_MAX; i++) {
-        port = mesh->wanted_port + i;
-        bind_to.port = (uint16_t)port;
-        rc = tcp_listen(mesh->loop, &bind_to, contact_on_accept, mesh, &mesh->listeners[0]);
-        if (rc != -EADDRINUSE) {
-            break;
-        }
-    }
-    if (rc == -EADDRINUSE) {
-        return explain_busy(mesh, (uint16_t)port, error, error_size);
-    }
-    if (rc != 0) {
-        return explain(mesh, rc, (uint16_t)port, error, error_size);
     }
     mesh->listener_count = 1;
     mesh->port = tcp_listener_port(mesh->listeners[0]);

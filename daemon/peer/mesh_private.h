@@ -2,6 +2,7 @@
  *
  *     mesh.c           the table, configuration, claims, observers
  *     mesh_listen.c    the listen socket
+ *     mesh_check.c     whether there could be one
  *     contact.c        connections from the first byte to the last
  *     peer.c           peers: up, replaced, down; sending and holding
  *     peer_identify.c  what peers tell each other of themselves
@@ -157,6 +158,15 @@ void mesh_deliver(struct mesh *mesh, struct peer *from, const struct message *me
 void mesh_drained(struct mesh *mesh, const struct peer_id *id);
 
 /* mesh_listen.c */
+#define MESH_LISTEN_NONE "none"
+/* The address of network.listen without a port. 0, or -EINVAL and a sentence. */
+int mesh_parse_listen(const char *listen, struct endpoint *ret_bind, char *error,
+                      size_t error_size);
+/* Calls attempt() for one port after another while they are in use. What it said last, with a
+ * sentence and its remedy when that is not 0. */
+int mesh_try_ports(const char *listen, const struct endpoint *first, unsigned attempts,
+                   int (*attempt)(void *arg, const struct endpoint *at), void *arg, char *error,
+                   size_t error_size);
 int mesh_listen(struct mesh *mesh, char *error, size_t error_size);
 void mesh_unlisten(struct mesh *mesh);
 void mesh_disinherit(struct mesh *mesh); /* closes what was never used */

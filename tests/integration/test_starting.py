@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import ratsipc
-from daemons import DEADLINE_S, RATSD, environment, free_port, wait_until
+from daemons import DEADLINE_S, RATSD, environment, free_port, link, wait_until
 
 EXIT_FAILED, EXIT_USAGE, EXIT_OWNED, EXIT_DAMAGED = 1, 2, 3, 4
 
@@ -70,6 +70,54 @@ def test_check_config_starts_nothing(daemon):
     node = daemon.make(config="[log]\nlevel = debug\n", options=["--check-config"])
     assert node.run()[0] == 0
     assert not os.path.exists(node.socket) and not os.path.exists(node.state)
+
+
+def check(node, *words):
+    return subprocess.run(node.command() + ["--check-config", *words], check=False, timeout=DEADLINE_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+                          env=environment(node.directory))
+
+
+def test_check_config_says_that_a_port_is_taken_and_by_nobody_of_ours(daemon):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        config = "[network]\nlisten = 127.0.0.1\nport = %d\nport_attempts = 1\n" % port
+        node = daemon.make(listen=None, config=config)
+        checked = check(node)
+        assert checked.returncode == EXIT_FAILED, checked.stdout
+        assert "port %d is in use" % port in checked.stdout and "network.port" in checked.stdout
+    checked = check(node)
+    assert checked.returncode == 0, checked.stdout
+    assert not os.path.exists(node.state)
+
+
+@pytest.mark.parametrize("listen,status,hints", [
+    ("nonsense", EXIT_USAGE, ("network.listen", "nonsense")),
+    ("192.0.2.1", EXIT_FAILED, ("192.0.2.1", "no interface", "network.listen")),
+    ("none", 0, ()), ("::", 0, ()),
+])
+def test_check_config_tries_the_address(daemon, listen, status, hints):
+    node = daemon.make(listen=None, config="[network]\nlisten = %s\nport = 0\n" % listen)
+    checked = check(node)
+    assert checked.returncode == status, checked.stdout
+    assert all(hint in checked.stdout for hint in hints), checked.stdout
+
+
+def test_check_config_beside_the_running_daemon_does_not_disturb_it(daemon):
+    port = free_port()
+    config = "[network]\nlisten = 127.0.0.1\nport = %d\nport_attempts = 1\n" % port
+    node = daemon.make(listen=None, config=config)
+    node.options = ["--runtime-dir", os.path.join(node.directory, "run")]
+    node.start()
+    other = daemon()
+    client = node.client()
+    client.call("session.start")
+    checked = check(node)
+    assert checked.returncode == 0, checked.stdout
+    assert node.port == port and client.is_alive()
+    link(other, node)
 
 
 # --- port, socket, second daemon ---

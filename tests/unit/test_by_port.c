@@ -111,6 +111,20 @@ static void a_claim_leaves_the_living_alone(void **state)
     assert_link(8080, "/elsewhere.sock");
 }
 
+static void a_port_is_served_while_somebody_listens_behind_its_link(void **state)
+{
+    (void)state;
+    struct by_port link = {.runtime = directory, .socket = socket_path};
+    assert_false(by_port_is_served(directory, 8080, socket_path));
+    by_port_publish(&link, 8080);
+    assert_false(by_port_is_served(directory, 8080, socket_path));
+    const int fd = listen_at(socket_path);
+    assert_true(by_port_is_served(directory, 8080, socket_path));
+    assert_false(by_port_is_served(directory, 8080, "/elsewhere.sock"));
+    assert_false(by_port_is_served(directory, 8081, socket_path));
+    (void)close(fd);
+}
+
 static void links_are_as_open_as_their_directory_whatever_the_umask(void **state)
 {
     (void)state;
@@ -140,6 +154,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(whoever_gets_the_port_replaces_the_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_claim_leaves_the_living_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_port_is_served_while_somebody_listens_behind_its_link,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(links_are_as_open_as_their_directory_whatever_the_umask,
                                         set_up, tear_down),
     };

@@ -136,6 +136,27 @@ static void a_busy_port_is_an_error(void **state)
     (void)close(second);
 }
 
+static void trying_to_bind_says_what_listening_would_and_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct endpoint any = {.ip_size = 0};
+    int fd;
+    assert_int_equal(net_listen_tcp(&any, 16, &fd), 0);
+    any.port = port_of(fd);
+    assert_int_equal(net_try_bind_tcp(&any), -EADDRINUSE);
+    struct endpoint client = endpoint_of("127.0.0.1", any.port);
+    int to_it = -1;
+    assert_int_equal(net_connect_tcp(&client, &to_it), 0); /* it listens as before */
+    wait_for(to_it, POLLOUT);
+    assert_int_equal(net_socket_error(to_it), 0);
+    (void)close(to_it);
+    (void)close(fd);
+    assert_int_equal(net_try_bind_tcp(&any), 0);
+    assert_int_equal(net_try_bind_tcp(&any), 0);
+    struct endpoint elsewhere = endpoint_of("192.0.2.1", 0); /* RFC 5737: nobody has it */
+    assert_int_equal(net_try_bind_tcp(&elsewhere), -EADDRNOTAVAIL);
+}
+
 static void bytes_go_both_ways_and_the_end_is_zero(void **state)
 {
     (void)state;
@@ -289,6 +310,7 @@ int main(void)
         cmocka_unit_test(listening_everywhere_takes_ipv4_and_ipv6),
         cmocka_unit_test(an_ipv6_literal_listens_to_ipv6_only),
         cmocka_unit_test(a_busy_port_is_an_error),
+        cmocka_unit_test(trying_to_bind_says_what_listening_would_and_leaves_no_trace),
         cmocka_unit_test(bytes_go_both_ways_and_the_end_is_zero),
         cmocka_unit_test(a_full_socket_writes_short_and_then_not_at_all),
         cmocka_unit_test(a_refused_connection_shows_in_the_socket_error),
