@@ -1,7 +1,7 @@
 """A name service that never answers keeps nobody from ending the daemon."""
 import os
 
-from daemons import BUILD, wait_until
+from daemons import wait_until, without_names
 
 
 def lookups(node):
@@ -16,10 +16,7 @@ def lookups(node):
 
 def test_a_lookup_that_hangs_does_not_hold_up_the_end(daemon):
     node = daemon.make()
-    node.variables = {
-        "LD_PRELOAD": os.path.join(BUILD, "tests", "support", "libhanging_names.so"),
-        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
-    }
+    node.variables = without_names()
     node.start()
     client = node.client()
     client.call("session.start")

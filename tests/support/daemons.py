@@ -268,6 +268,12 @@ def link(dialer, target):
                                for p in theirs.call("peer.list")["peers"]), "both know the link")
 
 
+def without_names():
+    """Variables for a daemon whose name service never answers: a dial by name stays in progress."""
+    return {"LD_PRELOAD": os.path.join(BUILD, "tests", "support", "libhanging_names.so"),
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 def free_port():
     """A TCP port nobody has at the moment, below those the kernel gives to outgoing connections: however many
     of these come and go meanwhile, the port stays free for a daemon that insists on it."""
