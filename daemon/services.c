@@ -3,6 +3,7 @@
 #include "service/channels.h"
 #include "service/instance.h"
 #include "service/peers.h"
+#include "service/reconnect.h"
 #include "service/typed.h"
 
 const struct service *const services[] = {
@@ -10,6 +11,7 @@ const struct service *const services[] = {
     &instance_service,
     &channels_service,
     &typed_service,
+    &reconnect_service,
 };
 
 const size_t service_count = sizeof(services) / sizeof(services[0]);

@@ -523,6 +523,178 @@ RATS_API int rats_get_max_peers(rats_client_t client);
  */
 RATS_API int rats_is_peer_limit_reached(rats_client_t client);
 
+/**
+ * Connect to a peer over chosen transports.
+ *
+ * @param client      started handle; borrowed
+ * @param host        name or address, at most 255 bytes; copied. Names are resolved by the daemon
+ * @param port        1 to 65535
+ * @param transports  RATS_TRANSPORT_ bits that may be used; 0 = any
+ * @param timeout_ms  milliseconds to try, at most 600000; <= 0 = 15000
+ * @return RATS_SUCCESS once there is a usable link, also if there was one before;
+ *         RATS_ERROR_NOT_SUPPORTED if the instance has none of these transports;
+ *         RATS_ERROR_TIMEOUT; RATS_ERROR_OPERATION_FAILED (refused, unreachable, or our own
+ *         address); RATS_ERROR_NOT_RUNNING; RATS_ERROR_INVALID_PARAMETER
+ * Blocks that long at most. Thread-safe; may be called from a callback. IPC: peer.connect,
+ * instance.get. Since 1.0.
+ */
+RATS_API rats_error_t rats_connect_with(rats_client_t client, const char *host, int port,
+                                        unsigned transports, int timeout_ms);
+
+/**
+ * Wait until a peer is connected; return at once when it is.
+ *
+ * @param client      started handle; borrowed
+ * @param peer_id     id of the peer; copied; NULL = any peer
+ * @param timeout_ms  milliseconds to wait; 0 = only look; negative = for ever
+ * @return RATS_SUCCESS; RATS_ERROR_TIMEOUT; RATS_ERROR_NOT_RUNNING if the session is not started
+ *         or stopped meanwhile; RATS_ERROR_INVALID_PARAMETER if it is no peer id
+ * Goes on waiting while the daemon is away. No round trip. Thread-safe; may be called from a
+ * callback, but while it waits there no other callback runs. IPC: peer.connected. Since 1.0.
+ */
+RATS_API rats_error_t rats_wait_for_peer(rats_client_t client, const char *peer_id, int timeout_ms);
+
+/**
+ * Transports the instance has.
+ *
+ * @param client  handle; borrowed
+ * @return RATS_TRANSPORT_ bits; 0 on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: instance.get. Since 1.0.
+ */
+RATS_API unsigned rats_get_transports(rats_client_t client);
+
+/**
+ * What carries the link to a peer.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return RATS_TRANSPORT_TCP or RATS_TRANSPORT_UDP; 0 if it is not connected
+ * No round trip. Thread-safe; may be called from a callback. IPC: peer.connected, peer.updated.
+ * Since 1.0.
+ */
+RATS_API int rats_get_peer_transport(rats_client_t client, const char *peer_id);
+
+/**
+ * Transports a connected peer says it listens on.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return RATS_TRANSPORT_ bits; 0 if it has not said, or is not connected
+ * No round trip. Thread-safe; may be called from a callback. IPC: peer.connected, peer.updated.
+ * Since 1.0.
+ */
+RATS_API unsigned rats_get_peer_transports(rats_client_t client, const char *peer_id);
+
+/**
+ * Stay connected to an address: the daemon dials it whenever no peer there is connected, with
+ * growing pauses of at most a minute, for every program and across restarts.
+ *
+ * @param client  handle; borrowed
+ * @param host    name or address, at most 255 bytes; copied. Names are resolved by the daemon
+ * @param port    1 to 65535
+ * @return RATS_SUCCESS once it is on disk, also if it was so before; the first dial comes after;
+ *         RATS_ERROR_NOT_PERMITTED without control permission; RATS_ERROR_BUSY when there are too
+ *         many; RATS_ERROR_OPERATION_FAILED if it could not be written; RATS_ERROR_NOT_RUNNING if
+ *         the daemon is gone; RATS_ERROR_INVALID_PARAMETER
+ * One round trip. Thread-safe; may be called from a callback. IPC: reconnect.add. Since 1.0.
+ */
+RATS_API rats_error_t rats_add_reconnect(rats_client_t client, const char *host, int port);
+
+/**
+ * No longer dial an address by itself. A link to it stays.
+ *
+ * @param client  handle; borrowed
+ * @param host    as it was given to rats_add_reconnect(); copied
+ * @param port    1 to 65535
+ * @return RATS_SUCCESS; RATS_ERROR_NOT_FOUND; RATS_ERROR_BUSY if the configuration names it;
+ *         RATS_ERROR_NOT_PERMITTED without control permission; RATS_ERROR_OPERATION_FAILED if it
+ *         could not be written; RATS_ERROR_NOT_RUNNING; RATS_ERROR_INVALID_PARAMETER
+ * One round trip. Thread-safe; may be called from a callback. IPC: reconnect.remove. Since 1.0.
+ */
+RATS_API rats_error_t rats_remove_reconnect(rats_client_t client, const char *host, int port);
+
+/**
+ * The addresses the instance stays connected to: configured ones, added ones, and learned ones
+ * (where a dial reached a peer before).
+ *
+ * @param client  handle; borrowed
+ * @return a JSON array to be released with rats_string_free(), of objects with address, host,
+ *         port, origin ("learned", "added", "configured"), state ("connected", "dialing",
+ *         "waiting", "held"), connected, peer (if known), attempts, next_attempt_seconds, error
+ *         (if any); NULL on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: reconnect.list. Since 1.0.
+ */
+RATS_API char *rats_get_reconnect_json(rats_client_t client);
+
+/* ------------------------------------------------------------------ known peers, state ---------
+ */
+
+/**
+ * Dial the best known addresses whose peers are not connected, 32 at most. Does not wait.
+ *
+ * @param client  started handle; borrowed
+ * @return number of addresses; 0 also if the session is not started
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.connect. Since 1.0.
+ */
+RATS_API int rats_load_and_reconnect_peers(rats_client_t client);
+
+/**
+ * The daemon reads its address book when it starts; this says whether it can be kept.
+ *
+ * @param client  handle; borrowed
+ * @return 1; 0 if the address book cannot be read or written
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.save. Since 1.0.
+ */
+RATS_API int rats_load_historical_peers(rats_client_t client);
+
+/**
+ * Have the address book on disk as it is now; by itself the daemon writes within seconds.
+ *
+ * @param client  handle; borrowed
+ * @return 1; 0 if it cannot be written
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.save. Since 1.0.
+ */
+RATS_API int rats_save_historical_peers(rats_client_t client);
+
+/**
+ * Empty the address book of the instance, also on disk. Without control permission nothing happens
+ * (last error RATS_ERROR_NOT_PERMITTED).
+ *
+ * @param client  handle; borrowed
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.clear. Since 1.0.
+ */
+RATS_API void rats_clear_historical_peers(rats_client_t client);
+
+/**
+ * Ids of the peers in the address book, best first: those that dials reached in the last 30 days.
+ *
+ * @param client     handle; borrowed
+ * @param ret_count  written: how many; must not be NULL
+ * @return array to be released with rats_free_array(); NULL if there are none or on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.list. Since 1.0.
+ */
+RATS_API char **rats_get_historical_peer_ids(rats_client_t client, int *ret_count);
+
+/**
+ * The state of an instance is loaded when it starts; this says whether it can be kept.
+ *
+ * @param client  handle; borrowed
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if it cannot be read or written;
+ *         RATS_ERROR_NOT_RUNNING if the daemon is gone; RATS_ERROR_INVALID_HANDLE
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.save. Since 1.0.
+ */
+RATS_API rats_error_t rats_load_configuration(rats_client_t client);
+
+/**
+ * Have the state of the instance on disk as it is now; by itself the daemon writes within seconds.
+ *
+ * @param client  handle; borrowed
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if it cannot be written;
+ *         RATS_ERROR_NOT_RUNNING if the daemon is gone; RATS_ERROR_INVALID_HANDLE
+ * One round trip. Thread-safe; may be called from a callback. IPC: known.save. Since 1.0.
+ */
+RATS_API rats_error_t rats_save_configuration(rats_client_t client);
+
 /* ------------------------------------------------------------------ messages -------------------
  */
 

@@ -177,6 +177,7 @@ static void stop(struct client *client, int64_t deadline_ms)
     client->epoch = 0;
     client->stream_epoch = 0;
     reading_interrupt(client);
+    (void)pthread_cond_broadcast(&client->mirror.peer_came);
     if (client->batches) {
         inbox_purge(&client->inbox);
     }
@@ -251,6 +252,7 @@ void rats_destroy(rats_client_t handle)
     client->release_deferred = in_callback;
     calls_wake_all(&client->calls);
     reading_interrupt(client);
+    (void)pthread_cond_broadcast(&client->mirror.peer_came);
     inbox_alarm(&client->inbox);
     client_unlock(client);
     client_wake(client);

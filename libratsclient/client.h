@@ -35,6 +35,7 @@
 
 #define CALL_TIMEOUT_MS    10000 /* for what the daemon answers without waiting for anybody */
 #define CONNECT_TIMEOUT_MS 15000
+#define CONNECT_MAX_MS     600000
 #define STOP_TIMEOUT_MS    2000
 #define CHANNEL_NAME_MAX   255u
 #define TYPE_NAME_MAX      MESSAGE_HEAD_MAX_NAME
@@ -208,6 +209,13 @@ int request_tell(struct client *client, enum method_id method, json_t *params);
  * is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose);
+
+/* peers.c ------------------------------------------------------------------------------------ */
+
+/* RATS_SUCCESS, or RATS_ERROR_INVALID_PARAMETER with the last error set. */
+int peers_check_address(const char *host, int port);
+/* Dials and waits; timeout_ms <= 0: CONNECT_TIMEOUT_MS. Any code with the last error set. */
+int peers_dial(struct client *client, const char *host, int port, int timeout_ms);
 
 /* channels.c --------------------------------------------------------------------------------- */
 

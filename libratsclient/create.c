@@ -72,6 +72,12 @@ static int init_parts(struct client *client)
         return rc;
     }
     rc = inbox_init(&client->inbox);
+    if (rc == 0) {
+        rc = mirror_init(&client->mirror);
+        if (rc < 0) {
+            inbox_fini(&client->inbox);
+        }
+    }
     if (rc < 0) {
         outbox_fini(&client->outbox);
         (void)pthread_cond_destroy(&client->quiet);
@@ -83,6 +89,7 @@ static int init_parts(struct client *client)
         if (client->wake_fd >= 0) {
             (void)close(client->wake_fd);
         }
+        mirror_fini(&client->mirror);
         inbox_fini(&client->inbox);
         outbox_fini(&client->outbox);
         (void)pthread_cond_destroy(&client->quiet);
@@ -126,7 +133,6 @@ static struct client *client_new(const rats_options_t *options)
     }
     process_enlist(client);
     calls_init(&client->calls);
-    mirror_init(&client->mirror);
     map_init(&client->channels, client->mirror.peers.seed);
     map_init(&client->types, client->mirror.peers.seed);
     receiver_init(&client->receiver);

@@ -5,13 +5,16 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-void mirror_init(struct mirror *mirror)
+#include "clock.h"
+
+int mirror_init(struct mirror *mirror)
 {
     uint64_t seed[2] = {0x243f6a8885a308d3u, 0x13198a2e03707344u};
     /* Peer ids are hashes; should the kernel have no randomness yet, a fixed seed does. */
     (void)!getrandom(seed, sizeof seed, GRND_NONBLOCK);
     *mirror = (struct mirror){0};
     map_init(&mirror->peers, seed);
+    return condition_init(&mirror->peer_came);
 }
 
 static void free_peer(struct mirror_peer *peer)
@@ -34,6 +37,7 @@ void mirror_fini(struct mirror *mirror)
 {
     mirror_clear_peers(mirror);
     map_fini(&mirror->peers);
+    (void)pthread_cond_destroy(&mirror->peer_came);
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -111,6 +115,7 @@ int mirror_put_peer(struct mirror *mirror, json_t *row, int64_t now_ms)
     json_decref(peer->row);
     peer->row = json_incref(row);
     peer->connected_at_ms = now_ms - json_integer_value(json_object_get(row, "connected_ms_ago"));
+    (void)pthread_cond_broadcast(&mirror->peer_came);
     return 0;
 }
 

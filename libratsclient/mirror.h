@@ -25,10 +25,12 @@ struct mirror {
     bool on_demand;  /* who misses it starts it again */
     int listen_port;
     int64_t max_peers;
-    struct map peers; /* struct mirror_peer by id */
+    struct map peers;         /* struct mirror_peer by id */
+    pthread_cond_t peer_came; /* broadcast whenever a peer is put */
 };
 
-void mirror_init(struct mirror *mirror);
+/* 0 or a negative errno. */
+int mirror_init(struct mirror *mirror);
 void mirror_fini(struct mirror *mirror);
 
 /* The result of hello; replaces everything. 0; -EBADMSG when something required is missing;

@@ -6,7 +6,7 @@
 
 #define HOST_MAX 255u
 
-static int check_address(const char *host, int port)
+int peers_check_address(const char *host, int port)
 {
     if (host == NULL || host[0] == '\0' || strlen(host) > HOST_MAX) {
         return error_set(RATS_ERROR_INVALID_PARAMETER, "a host has 1 to %u bytes", HOST_MAX);
@@ -26,7 +26,7 @@ static int check_started(const struct client *client)
                : error_set(RATS_ERROR_NOT_RUNNING, "the session is not started; call rats_start()");
 }
 
-static int dial(struct client *client, const char *host, int port)
+int peers_dial(struct client *client, const char *host, int port, int timeout_ms)
 {
     client_lock(client);
     const int code = check_started(client);
@@ -34,22 +34,25 @@ static int dial(struct client *client, const char *host, int port)
     if (code != RATS_SUCCESS) {
         return code;
     }
+    timeout_ms = timeout_ms <= 0               ? CONNECT_TIMEOUT_MS
+                 : timeout_ms > CONNECT_MAX_MS ? CONNECT_MAX_MS
+                                               : timeout_ms;
     json_t *params =
-        json_pack("{s:s, s:i, s:i}", "host", host, "port", port, "timeout_ms", CONNECT_TIMEOUT_MS);
+        json_pack("{s:s, s:i, s:i}", "host", host, "port", port, "timeout_ms", timeout_ms);
     if (params == NULL) {
         return error_set(RATS_ERROR_INVALID_PARAMETER, "the host is not UTF-8 text");
     }
     /* The daemon keeps the time; the margin only matters when it hangs. */
-    return request_call(client, M_PEER_CONNECT, params, CONNECT_TIMEOUT_MS + 1000, NULL);
+    return request_call(client, M_PEER_CONNECT, params, timeout_ms + 1000, NULL);
 }
 
 int rats_connect(rats_client_t handle, const char *host, int port)
 {
     struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
-    if (client == NULL || check_address(host, port) != RATS_SUCCESS) {
+    if (client == NULL || peers_check_address(host, port) != RATS_SUCCESS) {
         return 0;
     }
-    return dial(client, host, port) == RATS_SUCCESS ? 1 : 0;
+    return peers_dial(client, host, port, CONNECT_TIMEOUT_MS) == RATS_SUCCESS ? 1 : 0;
 }
 
 static int refuse_relay(struct client *client, const char *host, int port)
@@ -71,14 +74,15 @@ rats_error_t rats_connect_with_strategy(rats_client_t handle, const char *host, 
     if (client == NULL) {
         return error_v1(error_code());
     }
-    int code = check_address(host, port);
+    int code = peers_check_address(host, port);
     if (code == RATS_SUCCESS &&
         ((int)strategy < RATS_STRATEGY_DIRECT_ONLY || strategy > RATS_STRATEGY_AUTO_ADAPTIVE)) {
         code = error_set(RATS_ERROR_INVALID_PARAMETER, "there is no strategy %d", (int)strategy);
     }
     if (code == RATS_SUCCESS) {
-        code = strategy == RATS_STRATEGY_TURN_RELAY ? refuse_relay(client, host, port)
-                                                    : dial(client, host, port);
+        code = strategy == RATS_STRATEGY_TURN_RELAY
+                   ? refuse_relay(client, host, port)
+                   : peers_dial(client, host, port, CONNECT_TIMEOUT_MS);
     }
     return error_v1(code);
 }

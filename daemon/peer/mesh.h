@@ -103,6 +103,8 @@ size_t peer_addresses(const struct peer *peer, const struct endpoint **ret_addre
 int64_t peer_connected_ms(const struct peer *peer); /* loop time */
 bool peer_is_congested(const struct peer *peer);
 const char *peer_down_reason(const struct peer *peer); /* a word; only during PEER_DOWN */
+/* Whether mesh_disconnect() was what ended it; only during PEER_DOWN. */
+bool peer_is_disconnected(const struct peer *peer);
 
 /* Closes the peer's connection for everybody. 0 or -ENOTCONN. */
 int mesh_disconnect(struct mesh *mesh, const struct peer_id *id);

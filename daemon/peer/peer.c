@@ -400,3 +400,8 @@ const char *peer_down_reason(const struct peer *peer)
 {
     return conn_close_reason_name(peer->down_reason);
 }
+
+bool peer_is_disconnected(const struct peer *peer)
+{
+    return peer->down_reason == CONN_CLOSED_LOCALLY;
+}

@@ -102,6 +102,42 @@
     FIELDS(F_TEXT("type", FIELD_REQUIRED, "type of the messages, of any form; may be empty", 0,    \
                   MESSAGE_HEAD_MAX_NAME))
 
+#define TARGET_HOST_PORT                                                                           \
+    F_TEXT("host", FIELD_REQUIRED, "name or address; names are resolved by the daemon", 1, 255),   \
+        F_UINT("port", FIELD_REQUIRED, "port", 1, 65535)
+
+#define TARGET_ROW                                                                                 \
+    FIELDS(F_TEXT("address", FIELD_REQUIRED, "host:port", 0, 0), TARGET_HOST_PORT,                 \
+           F_CHOICE(                                                                               \
+               "origin", FIELD_REQUIRED,                                                           \
+               "why it is a target: a dial reached a peer there, a program or ratsctl added it, "  \
+               "or the configuration names it",                                                    \
+               "learned|added|configured"),                                                        \
+           F_CHOICE("state", FIELD_REQUIRED,                                                       \
+                    "held: somebody disconnected the peer and it is left alone for a while",       \
+                    "connected|dialing|waiting|held"),                                             \
+           F_BOOL("connected", FIELD_REQUIRED, "whether the peer there is connected"),             \
+           F_PEER("peer", 0, "who is connected, or expected there; absent when nobody is"),        \
+           F_UINT("attempts", FIELD_REQUIRED, "dials that failed since it was connected", 0, 0),   \
+           F_UINT("next_attempt_seconds", FIELD_REQUIRED,                                          \
+                  "seconds until it is dialed; 0 when it is not waiting", 0, 0),                   \
+           F_TEXT("error", 0, "why the last dial failed; absent when none did", 0, 0))
+
+#define KNOWN_ROW                                                                                  \
+    FIELDS(                                                                                        \
+        F_TEXT("address", FIELD_REQUIRED, "address:port", 0, 0),                                   \
+        F_TEXT("host", FIELD_REQUIRED, "the address without the port", 0, 0),                      \
+        F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),                                          \
+        F_PEER("peer", 0, "who answered there; absent when nobody ever did"),                      \
+        F_BOOL("connected", FIELD_REQUIRED, "whether that peer is connected now"),                 \
+        F_UINT("first_seen_unix_s", FIELD_REQUIRED, "when it became known, Unix seconds", 0, 0),   \
+        F_UINT("last_seen_unix_s", FIELD_REQUIRED, "when it was last connected, Unix seconds", 0,  \
+               0),                                                                                 \
+        F_UINT("last_connected_unix_s", FIELD_REQUIRED,                                            \
+               "when a dial last reached it, Unix seconds; 0 = never", 0, 0),                      \
+        F_UINT("connect_count", FIELD_REQUIRED, "dials that reached it", 0, 0),                    \
+        F_UINT("fail_streak", FIELD_REQUIRED, "dials that failed since", 0, 0))
+
 #define LEVELS "error|warn|info|debug"
 
 const struct method_row proto_methods[METHOD_COUNT] = {
@@ -329,6 +365,96 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
             .api = "rats_off_message",
+        },
+    [M_RECONNECT_ADD] =
+        {
+            .name = "reconnect.add",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "The instance stays connected to that address: it is dialed whenever no "
+                       "peer there is connected, also after a restart.",
+            .params = FIELDS(TARGET_HOST_PORT, F_PEER("peer", 0,
+                                                      "refuse the link unless this peer answers; "
+                                                      "default: any peer")),
+            .result = FIELDS(F_BOOL("already", FIELD_REQUIRED, "whether it was a target before")),
+            .errors = ERRORS(E_NOT_PERMITTED, E_OPERATION_FAILED, E_NOT_RUNNING),
+            .api = "rats_add_reconnect",
+            .ctl = "reconnect",
+        },
+    [M_RECONNECT_REMOVE] =
+        {
+            .name = "reconnect.remove",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "That address is no longer dialed by itself; a link to it stays.",
+            .params = FIELDS(TARGET_HOST_PORT),
+            .result = NO_FIELDS,
+            .errors =
+                ERRORS(E_NOT_PERMITTED, E_NOT_FOUND, E_BUSY, E_OPERATION_FAILED, E_NOT_RUNNING),
+            .api = "rats_remove_reconnect",
+            .ctl = "reconnect",
+        },
+    [M_RECONNECT_LIST] =
+        {
+            .name = "reconnect.list",
+            .stability = STABLE,
+            .summary = "The addresses the instance stays connected to.",
+            .params = NO_FIELDS,
+            .result =
+                FIELDS(F_ARRAY("targets", FIELD_REQUIRED, "one object for each", 0, 0, TARGET_ROW)),
+            .errors = NO_ERRORS,
+            .api = "rats_get_reconnect_json",
+            .ctl = "reconnect",
+        },
+    [M_KNOWN_LIST] =
+        {
+            .name = "known.list",
+            .stability = STABLE,
+            .summary = "The address book: where dials reached peers in the last 30 days, best "
+                       "first.",
+            .params = FIELDS(F_UINT_DEFAULT("limit", "how many addresses to give at most", 1, 4096,
+                                            "4096")),
+            .result = FIELDS(F_UINT("count", FIELD_REQUIRED, "addresses in the book", 0, 0),
+                             F_ARRAY("peers", FIELD_REQUIRED, "one object for each address", 0, 0,
+                                     KNOWN_ROW)),
+            .errors = NO_ERRORS,
+            .api = "rats_get_historical_peer_ids",
+            .ctl = "known",
+        },
+    [M_KNOWN_CLEAR] =
+        {
+            .name = "known.clear",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Empties the address book, also on disk. Links and added targets stay.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_UINT("removed", FIELD_REQUIRED, "addresses that were in it", 0, 0)),
+            .errors = ERRORS(E_NOT_PERMITTED, E_OPERATION_FAILED, E_NOT_RUNNING),
+            .api = "rats_clear_historical_peers",
+            .ctl = "known",
+        },
+    [M_KNOWN_CONNECT] =
+        {
+            .name = "known.connect",
+            .stability = STABLE,
+            .summary = "Dials the best known addresses whose peers are not connected.",
+            .params =
+                FIELDS(F_UINT_DEFAULT("limit", "how many addresses to dial at most", 1, 256, "32")),
+            .result = FIELDS(F_UINT("dials", FIELD_REQUIRED, "addresses that are dialed", 0, 0)),
+            .errors = ERRORS(E_NOT_RUNNING),
+            .api = "rats_load_and_reconnect_peers",
+            .ctl = "known",
+        },
+    [M_KNOWN_SAVE] =
+        {
+            .name = "known.save",
+            .stability = STABLE,
+            .summary = "Answers once the address book and the targets are on disk as they are now.",
+            .params = NO_FIELDS,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_OPERATION_FAILED, E_NOT_RUNNING),
+            .api = "rats_save_historical_peers rats_load_historical_peers rats_save_configuration "
+                   "rats_load_configuration",
         },
     [M_LOG_GET_LEVEL] =
         {

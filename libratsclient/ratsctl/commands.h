@@ -33,6 +33,8 @@ enum exit_code run_peers(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_peer(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_connect(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_disconnect(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_known(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_reconnect(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_clients(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_send(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_recv(struct ctl *ctl, char **arguments, int count);

@@ -64,6 +64,7 @@ from .enums import (
     LogLevel,
     MessageDataType,
     NatType,
+    Transport,
     VersionInfo,
 )
 from .enums import RatsError as ErrorCode
@@ -145,6 +146,7 @@ __all__ = [
     "TopicPeerJoinedCallbackType",
     "TopicPeerLeftCallback",
     "TopicPeerLeftCallbackType",
+    "Transport",
     "VersionInfo",
     "__author__",
     "__license__",

@@ -14,6 +14,7 @@ __all__ = [
     "MessageDataType",
     "NatType",
     "RatsError",
+    "Transport",
     "VersionInfo",
 ]
 
@@ -105,6 +106,13 @@ class NatType(_OpenEnum):
     PORT_RESTRICTED_CONE = 4
     SYMMETRIC = 5
     UDP_BLOCKED = 6
+
+
+class Transport(_OpenEnum):
+    """What may carry a link; the numbers are bits."""
+
+    TCP = 1
+    UDP = 2
 
 
 class VersionInfo(NamedTuple):

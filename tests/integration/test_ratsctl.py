@@ -144,8 +144,16 @@ def recipes(first, second):
         "protocol list": ["protocol", "list"], "protocol describe": ["protocol", "describe"],
         "call": ["call", "peer.list"], "log-level": ["log-level"], "version": ["version"],
         "monitor": ["monitor", "--count=1", "--timeout=10"],
+        "known list": ["known"], "known connect": ["known", "connect"],
+        "known save": ["known", "save"],
+        "reconnect add": ["reconnect", "add", "127.0.0.1:%d" % second.port],
+        "reconnect list": ["reconnect", "list"], "known clear": ["known", "clear"],
+        "reconnect remove": ["reconnect", "remove", "127.0.0.1:%d" % second.port],
         "disconnect": ["disconnect", second.peer_id],
     }
+
+
+ONCE = ("reconnect remove", "disconnect")  # what cannot be done twice
 
 
 def test_every_command_speaks_json(pair, command_table):
@@ -153,16 +161,18 @@ def test_every_command_speaks_json(pair, command_table):
     recipe = recipes(first, second)
     assert {name.split()[0] for name in recipe} | {"recv"} == set(command_table)
     assert {name for name in SCHEMA if name.islower()} == set(recipe) | {"recv"}
-    lists = {"peers": "PEER", "clients": "CLIENT"}
+    lists = {"peers": "PEER", "clients": "CLIENT", "known list": "KNOWN",
+             "reconnect list": "TARGET"}
     for name, words in recipe.items():
-        if name == "disconnect":
+        if name in ONCE:
             continue
         check_document(json_of(first.ctl(*words, "--json")), name, name)
         printed = lines_of(first.ctl("--json=lines", *words))
         assert printed, name
         for line in printed:
             check_document(line, lists.get(name, name), name)
-    check_document(json_of(first.ctl("--json", *recipe["disconnect"])), "disconnect", "disconnect")
+    for name in ONCE:
+        check_document(json_of(first.ctl("--json", *recipe[name])), name, name)
 
 
 @pytest.mark.parametrize("mode", ["--json", "--json=lines"])
