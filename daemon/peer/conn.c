@@ -26,6 +26,8 @@ static const char *const reason_names[CONN_CLOSE_REASON_COUNT] = {
     [CONN_CLOSED_LIMIT] = "peer limit reached",
     [CONN_CLOSED_STOPPING] = "shutting down",
     [CONN_CLOSED_MEMORY] = "out of memory",
+    [CONN_CLOSED_SILENT] = "answers no pings",
+    [CONN_CLOSED_BANNED] = "banned",
 };
 
 const char *conn_close_reason_name(enum conn_close_reason reason)
@@ -339,6 +341,9 @@ static size_t receive_some(struct conn *conn)
     settle(conn);
     if (conn->state == CONN_CLOSED || got == -EAGAIN) {
         return 0;
+    }
+    if (got > 0 && conn->callbacks.on_received != NULL) {
+        conn->callbacks.on_received(conn->arg, conn, (size_t)got);
     }
     if (got <= 0) {
         conn->error = (int)got;

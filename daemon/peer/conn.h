@@ -50,6 +50,8 @@ enum conn_close_reason {
     CONN_CLOSED_LIMIT,           /* admission */
     CONN_CLOSED_STOPPING,
     CONN_CLOSED_MEMORY,
+    CONN_CLOSED_SILENT, /* answers no pings */
+    CONN_CLOSED_BANNED,
     CONN_CLOSE_REASON_COUNT,
 };
 
@@ -62,6 +64,8 @@ struct conn_callbacks {
     void (*on_message)(void *arg, struct conn *conn, const struct message *message);
     void (*on_drained)(void *arg,
                        struct conn *conn); /* fell below the low mark after reaching the high one */
+    /* So many bytes were read, and what they completed was handled. May hold, not close. */
+    void (*on_received)(void *arg, struct conn *conn, size_t size);
     void (*on_closed)(void *arg, struct conn *conn, enum conn_close_reason reason);
 };
 

@@ -30,6 +30,9 @@ static void on_established(void *arg, struct conn *conn)
         mesh->counts.self_connections++;
         /* Gracefully, so that the other half, also ours, gets the last handshake message. */
         conn_close(conn, CONN_CLOSED_SELF, true);
+    } else if (guard_bans_peer(mesh, &id)) {
+        mesh->counts.banned++;
+        conn_close(conn, CONN_CLOSED_BANNED, false);
     } else if (!dials_accept(contact, &id)) {
         conn_close(conn, CONN_CLOSED_UNEXPECTED_PEER, false);
     } else {
@@ -44,6 +47,15 @@ static void on_message(void *arg, struct conn *conn, const struct message *messa
     contact->mesh->counts.messages_in++;
     contact->mesh->counts.bytes_in += message->payload.size;
     peer_heard(contact->peer, contact, message);
+}
+
+static void on_received(void *arg, struct conn *conn, size_t size)
+{
+    (void)conn;
+    const struct contact *contact = arg;
+    if (contact->peer != NULL) {
+        throttle_bytes(contact->peer, size);
+    }
 }
 
 static void on_drained(void *arg, struct conn *conn)
@@ -93,6 +105,7 @@ struct contact *contact_new(struct mesh *mesh, struct link *link, bool pending)
         .on_established = on_established,
         .on_message = on_message,
         .on_drained = on_drained,
+        .on_received = on_received,
         .on_closed = on_closed,
     };
     struct contact *contact = try_alloc(sizeof *contact);
@@ -127,6 +140,8 @@ static const char *refusal(int rc)
         return "too many connections from there have not said who they are";
     case -EBUSY:
         return "too many connections in a short time";
+    case -EACCES:
+        return "it is banned";
     default:
         return "out of memory";
     }
@@ -184,12 +199,21 @@ static bool make_way(struct mesh *mesh, const struct endpoint *remote, int short
     return true;
 }
 
+static int enter(struct mesh *mesh, const struct endpoint *remote, int64_t now_ms)
+{
+    if (guard_bans_address(mesh, remote)) {
+        mesh->counts.banned++;
+        return -EACCES;
+    }
+    return admission_enter(mesh->admission, remote, mesh_peer_count(mesh), now_ms);
+}
+
 void contact_on_accept(void *arg, struct link *link)
 {
     struct mesh *mesh = arg;
     struct endpoint remote = link->remote;
     int64_t now_ms = loop_now_ms(mesh->loop);
-    int rc = admission_enter(mesh->admission, &remote, mesh_peer_count(mesh), now_ms);
+    int rc = enter(mesh, &remote, now_ms);
     if ((rc == -EAGAIN || rc == -EDQUOT) && make_way(mesh, &remote, rc)) {
         rc = admission_enter(mesh->admission, &remote, mesh_peer_count(mesh), now_ms);
     }

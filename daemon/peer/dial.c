@@ -157,6 +157,10 @@ static struct contact *find_under_way(const struct mesh *mesh, const struct endp
 static int start_attempt(struct mesh_dial *dial, const struct endpoint *to)
 {
     struct mesh *mesh = dial->mesh;
+    if (guard_bans_address(mesh, to)) {
+        mesh->counts.banned++;
+        return -EACCES;
+    }
     struct contact *contact = find_under_way(mesh, to);
     if (contact == NULL) {
         struct link *link = NULL;
@@ -179,6 +183,11 @@ static int start_attempt(struct mesh_dial *dial, const struct endpoint *to)
 
 static void note_connect_failure(struct mesh_dial *dial, const struct endpoint *to, int rc)
 {
+    if (rc == -EACCES && guard_bans_address(dial->mesh, to)) {
+        note_failure(dial, rc, true, "%s is banned here: 'ban.remove' lifts a ban",
+                     endpoint_format(to).text);
+        return;
+    }
     note_failure(dial, rc, false, "cannot connect to %s: %s", endpoint_format(to).text,
                  strerror(-rc));
 }
@@ -299,6 +308,13 @@ static void begin(struct mesh_dial *dial)
     }
     if (dial->has_expected && mesh_find(mesh, &dial->expected) != NULL) {
         succeed(dial, &dial->expected, true);
+        return;
+    }
+    if (dial->has_expected && guard_bans_peer(mesh, &dial->expected)) {
+        mesh->counts.banned++;
+        note_failure(dial, -EACCES, true, "peer %s is banned here: 'ban.remove' lifts a ban",
+                     peer_id_format(&dial->expected).text);
+        settle(dial, -EACCES);
         return;
     }
     if (mesh->dial_count > MESH_MAX_DIALS) {
@@ -427,6 +443,10 @@ static void note_end(struct mesh_dial *dial, const struct contact *contact,
         break;
     case CONN_CLOSED_LIMIT:
         note_limit(dial);
+        break;
+    case CONN_CLOSED_BANNED:
+        note_failure(dial, -EACCES, true, "the peer at %s is banned here: 'ban.remove' lifts a ban",
+                     where.text);
         break;
     case CONN_CLOSED_STOPPING:
         note_failure(dial, -ESHUTDOWN, true, "the daemon is shutting down");

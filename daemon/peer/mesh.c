@@ -100,6 +100,24 @@ const struct config_item mesh_config_items[] = {
         .reloadable = true,
         .summary = "Bytes that may wait to be sent to one peer.",
     },
+    {
+        .key = "peer_messages_per_second",
+        .type = CONFIG_UINT,
+        .default_text = "0",
+        .max = PEER_LIMIT_MAX,
+        .reloadable = true,
+        .summary = "Messages one peer may send in a second before its link is read more slowly; 0 "
+                   "is no limit.",
+    },
+    {
+        .key = "peer_bytes_per_second",
+        .type = CONFIG_SIZE,
+        .default_text = "0",
+        .max = PEER_LIMIT_MAX,
+        .reloadable = true,
+        .summary = "Bytes one peer may send in a second before its link is read more slowly, at "
+                   "least 16K; 0 is no limit.",
+    },
     {.key = NULL},
 };
 
@@ -130,6 +148,10 @@ const struct metric_row mesh_metric_rows[] = {
     ROW(protocol_errors, METRIC_COUNTER, "Connections ended by bytes that are not the protocol."),
     ROW(dials_ok, METRIC_COUNTER, "Dials that reached a peer."),
     ROW(dials_failed, METRIC_COUNTER, "Dials that reached nobody."),
+    ROW(banned, METRIC_COUNTER, "Connections and dials refused because of a ban."),
+    ROW(dials_refused, METRIC_COUNTER, "Addresses named by others that were not dialed."),
+    ROW(silent, METRIC_COUNTER, "Peers disconnected because they answered no pings."),
+    ROW(throttled, METRIC_COUNTER, "Times a peer's link was not read because of its limits."),
     {.name = NULL},
 };
 
@@ -152,6 +174,11 @@ static void read_limits(struct mesh *mesh, const struct config *config)
         .max_per_source = config_size(config, MESH_SECTION, "max_pending_per_source"),
     };
     mesh->conns.queue_limit = config_size(config, MESH_SECTION, "link_queue");
+    throttle_set_default(
+        mesh, &(struct peer_limit){
+                  .messages_per_s = config_uint(config, MESH_SECTION, "peer_messages_per_second"),
+                  .bytes_per_s = config_uint(config, MESH_SECTION, "peer_bytes_per_second"),
+              });
 }
 
 static size_t limited(const struct mesh *mesh)
@@ -221,9 +248,11 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
         .protocol = blob,
         .security = plaintext ? SECURITY_PLAINTEXT : SECURITY_NOISE,
     };
-    read_limits(mesh, config);
     uint64_t seed[2] = {random_u64(), random_u64()};
     map_init(&mesh->peers, seed);
+    guard_init(mesh, seed);
+    throttle_init(mesh);
+    read_limits(mesh, config);
     list_init(&mesh->newcomers);
     list_init(&mesh->contacts);
     list_init(&mesh->dials);
@@ -249,6 +278,7 @@ void mesh_free(struct mesh *mesh)
     dials_free(mesh);
     metrics_remove(mesh->metrics, &mesh->counts);
     admission_free(mesh->admission);
+    guard_fini(mesh);
     map_fini(&mesh->peers);
     free(mesh->protocol);
     free(mesh->listen);

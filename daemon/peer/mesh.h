@@ -11,6 +11,7 @@
 #include "core/resolver.h"
 #include "metrics/metrics.h"
 #include "peer/identity.h"
+#include "util/ban_list.h"
 #include "wire/message.h"
 
 struct mesh;
@@ -32,7 +33,8 @@ typedef void (*mesh_peer_fn)(void *arg, struct peer *peer, enum peer_event event
 typedef void (*mesh_drained_fn)(void *arg, const struct peer_id *peer);
 
 /* [network] options this room owns: listen, port, port_attempts, protocol, security, max_peers,
- * max_peers_hard, reserved_peers, max_pending, max_pending_per_source, link_queue. */
+ * max_peers_hard, reserved_peers, max_pending, max_pending_per_source, link_queue,
+ * peer_messages_per_second, peer_bytes_per_second. */
 extern const struct config_item mesh_config_items[];
 
 /* Whether mesh_start() could listen as configured, without listening. 0; -EINVAL: network.listen is
@@ -102,12 +104,57 @@ uint8_t peer_transports(const struct peer *peer); /* advertised, WIRE_TRANSPORT_
 size_t peer_addresses(const struct peer *peer, const struct endpoint **ret_addresses);
 int64_t peer_connected_ms(const struct peer *peer); /* loop time */
 bool peer_is_congested(const struct peer *peer);
+bool peer_is_held(const struct peer *peer);         /* its links are not read at the moment */
+uint64_t peer_messages_in(const struct peer *peer); /* over all its links */
+/* The latest round trip over the present link in microseconds; -1 unknown. */
+int64_t peer_rtt_us(const struct peer *peer);
+/* Observers hear of it (PEER_UPDATED) the first time and when it has changed by more than a quarter
+ * and a millisecond: one that trembles wakes nobody. */
+void peer_set_rtt_us(struct peer *peer, int64_t rtt_us);
 const char *peer_down_reason(const struct peer *peer); /* a word; only during PEER_DOWN */
 /* Whether mesh_disconnect() was what ended it; only during PEER_DOWN. */
 bool peer_is_disconnected(const struct peer *peer);
 
+/* Why a peer's connection is closed here; what peer_down_reason() says follows from it. */
+enum mesh_drop {
+    MESH_DROP_ASKED,  /* somebody asked: mesh_may_dial() refuses the peer for MESH_SHUN_MS */
+    MESH_DROP_SILENT, /* it answers no pings */
+    MESH_DROP_BANNED,
+};
+
+#define MESH_SHUN_MS 60000
+
 /* Closes the peer's connection for everybody. 0 or -ENOTCONN. */
-int mesh_disconnect(struct mesh *mesh, const struct peer_id *id);
+int mesh_drop(struct mesh *mesh, const struct peer_id *id, enum mesh_drop why);
+int mesh_disconnect(struct mesh *mesh, const struct peer_id *id); /* MESH_DROP_ASKED */
+
+/* Bans: asked at accept, before a dial and after each handshake. Whoever changes the list calls
+ * mesh_enforce_bans() afterwards: peers and newcomers that are banned now are closed; returns how
+ * many peers those were. */
+struct ban_list *mesh_bans(struct mesh *mesh);
+size_t mesh_enforce_bans(struct mesh *mesh);
+/* May we dial an address that somebody else named (a peer, the DHT, the local network), where a
+ * peer of this id is said to be (NULL: not said)? 0, and it is counted (peer/dial_budget.h); else
+ * do not: -EINVAL no address to dial, -ELOOP our own, -EACCES banned, -EISCONN connected, -EAGAIN
+ * disconnected on request a moment ago, -EALREADY, -EBUSY, -EDQUOT, -ENOSPC over the budget. */
+int mesh_may_dial(struct mesh *mesh, const struct endpoint *to, const struct peer_id *id);
+
+/* What a peer may send in a second; 0 = any amount. Above it the peer's links are not read until
+ * it may send again: it is slowed down, nothing is lost. */
+struct peer_limit {
+    uint64_t messages_per_s;
+    uint64_t bytes_per_s; /* on the wire; at least PEER_LIMIT_MIN_BYTES when not 0 */
+};
+
+/* Slower, and a single read would keep a link unread for longer than the other end waits. */
+#define PEER_LIMIT_MIN_BYTES 16384
+#define PEER_LIMIT_MAX       (UINT64_C(1) << 40)
+
+/* Of one peer, until it goes; NULL: as configured. */
+void peer_set_limit(struct peer *peer, const struct peer_limit *own);
+struct peer_limit peer_get_limit(const struct peer *peer);
+struct peer_limit mesh_limit(const struct mesh *mesh); /* as configured */
+uint64_t peer_throttled(const struct peer *peer);      /* how often it was slowed down */
 /* Back-pressure towards a peer, counted; a hold ends with the peer. */
 void mesh_hold(struct mesh *mesh, const struct peer_id *id);
 void mesh_release(struct mesh *mesh, const struct peer_id *id);

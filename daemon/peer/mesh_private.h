@@ -7,6 +7,8 @@
  *     peer.c           peers: up, replaced, down; sending and holding
  *     peer_identify.c  what peers tell each other of themselves
  *     dial.c           from a name and a port to a peer
+ *     guard.c          who may not connect, and what may be dialed because others said so
+ *     throttle.c       what a peer may send in a second
  *
  * A contact is a connection as the mesh sees it: a newcomer until it is established, then the
  * connection of a peer, or its retired one (see peer.c). Contacts and peers are freed at the end
@@ -17,8 +19,10 @@
 #include "core/log.h"
 #include "peer/admission.h"
 #include "peer/conn.h"
+#include "peer/dial_budget.h"
 #include "peer/mesh.h"
 #include "transport/tcp.h"
+#include "util/bucket.h"
 #include "util/list.h"
 #include "util/map.h"
 
@@ -26,6 +30,7 @@
 #define MESH_MAX_OBSERVED   16 /* own addresses others told us (wire-core 6) */
 #define MESH_MAX_INTERFACES 64
 #define MESH_MAX_DIALS      1024
+#define MESH_MAX_SHUNNED    64
 
 #define MESH_SECTION "network"
 #define MESH_TOPIC   "peer"
@@ -51,6 +56,10 @@ struct mesh_metrics {
     uint64_t protocol_errors;
     uint64_t dials_ok;
     uint64_t dials_failed;
+    uint64_t banned;
+    uint64_t dials_refused;
+    uint64_t silent;
+    uint64_t throttled;
 };
 
 extern const struct metric_row mesh_metric_rows[];
@@ -93,6 +102,22 @@ struct peer {
     size_t announced; /* observers that know it is up */
     unsigned holds;
     enum conn_close_reason down_reason;
+    int64_t rtt_us;      /* -1 unknown */
+    int64_t rtt_told_us; /* what observers heard last */
+    uint64_t messages_in;
+    struct peer_limit limit;
+    bool own_limit; /* not as configured */
+    struct bucket messages;
+    struct bucket bytes;
+    struct list throttle_node; /* in mesh->throttled, while one of the buckets owes */
+    uint64_t throttled;
+};
+
+/* A peer that was disconnected on request: not dialed again for a while. */
+struct shunned {
+    struct peer_id id;
+    struct endpoint address; /* where it listens, if known */
+    int64_t until_ms;
 };
 
 struct mesh_claim {
@@ -148,6 +173,13 @@ struct mesh {
     bool interfaces_known;
     struct endpoint observed[MESH_MAX_OBSERVED];
     size_t observed_count;
+    struct ban_list bans;
+    struct dial_budget *dial_budget;
+    struct shunned shunned[MESH_MAX_SHUNNED];
+    size_t next_shunned;
+    struct peer_limit limit; /* of peers without one of their own */
+    struct list throttled;
+    struct timer throttle_timer;
     struct log_limit log_refused;
     struct log_limit log_failed;
     struct log_limit log_peers;
@@ -189,6 +221,8 @@ void peer_heard(struct peer *peer, struct contact *contact, const struct message
 void peer_lost(struct peer *peer, struct contact *contact, enum conn_close_reason reason);
 void peer_close(struct peer *peer, enum conn_close_reason reason);
 void peer_notify(struct peer *peer, enum peer_event event);
+void peer_hold(struct peer *peer);
+void peer_release(struct peer *peer);
 
 /* peer_identify.c */
 void identify_send(struct peer *peer);
@@ -196,6 +230,23 @@ void identify_on_control(void *arg, struct peer *from, const struct message *mes
 /* Adds a candidate address unless it is known or there is no room. True when added. */
 bool identify_add_address(struct peer *peer, const struct endpoint *address);
 void identify_network_changed(struct mesh *mesh);
+/* An address of this node, as far as it knows them. */
+bool identify_is_own(struct mesh *mesh, const struct endpoint *address);
+
+/* guard.c */
+void guard_init(struct mesh *mesh, const uint64_t seed[2]);
+void guard_fini(struct mesh *mesh);
+bool guard_bans_address(const struct mesh *mesh, const struct endpoint *address);
+bool guard_bans_peer(const struct mesh *mesh, const struct peer_id *id);
+void guard_shun(struct peer *peer);
+
+/* throttle.c */
+void throttle_init(struct mesh *mesh);
+void throttle_set_default(struct mesh *mesh, const struct peer_limit *limit);
+void throttle_begin(struct peer *peer);
+void throttle_end(struct peer *peer);
+void throttle_message(struct peer *peer);
+void throttle_bytes(struct peer *peer, size_t size);
 
 /* dial.c */
 /* Drops the waiters that expected somebody else. False when nobody wants this contact any more. */

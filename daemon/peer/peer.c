@@ -131,6 +131,8 @@ static void adopt(struct peer *peer, struct contact *contact)
     }
     peer->transports = 0;
     peer->address_count = 0;
+    peer->rtt_us = -1;
+    peer->rtt_told_us = -1;
     if (contact->outgoing) {
         (void)identify_add_address(peer, &contact->remote);
     }
@@ -146,10 +148,8 @@ static void announce_replacement(struct peer *peer, bool was_congested)
     if (was_congested) { /* those who waited for the old queue to drain need not any more */
         mesh_drained(peer->mesh, &peer->id);
     }
+    identify_send(peer); /* before anything that observers have to say */
     peer_notify(peer, PEER_REPLACED);
-    if (!peer->down) {
-        identify_send(peer);
-    }
 }
 
 static void settle_duplicate(struct peer *peer, struct contact *newcomer)
@@ -200,6 +200,7 @@ static void come_up(struct mesh *mesh, struct contact *contact, const struct pee
     peer->connected_ms = loop_now_ms(mesh->loop);
     list_init(&peer->retired);
     timer_init(&peer->retired_timer, mesh->loop, on_retired_timer, peer);
+    throttle_begin(peer);
     if (map_insert(&mesh->peers, id_view(&peer->id), peer) != 0) {
         free(peer);
         contact_close(contact, CONN_CLOSED_MEMORY, false);
@@ -212,10 +213,8 @@ static void come_up(struct mesh *mesh, struct contact *contact, const struct pee
                 "peer %s connected, %s %s", peer_id_format_short(id).text,
                 peer->outgoing ? "dialed at" : "from", endpoint_format(&peer->endpoint).text);
     dials_succeed(contact, id, false);
+    identify_send(peer); /* before anything that observers have to say */
     peer_notify(peer, PEER_UP);
-    if (!peer->down) {
-        identify_send(peer);
-    }
 }
 
 static void go_down(struct peer *peer, enum conn_close_reason reason)
@@ -224,6 +223,7 @@ static void go_down(struct peer *peer, enum conn_close_reason reason)
     (void)map_remove(&mesh->peers, id_view(&peer->id));
     mesh->counts.peers = map_count(&mesh->peers);
     timer_stop(&peer->retired_timer);
+    throttle_end(peer);
     peer->down = true;
     peer->down_reason = reason;
     log_limited(&mesh->log_peers, loop_now_ms(mesh->loop), LOG_LEVEL_INFO, MESH_TOPIC,
@@ -256,6 +256,7 @@ void peer_heard(struct peer *peer, struct contact *contact, const struct message
     if (contact == peer->contact && !list_is_empty(&peer->retired)) {
         close_due(peer, true);
     }
+    throttle_message(peer);
     mesh_deliver(peer->mesh, peer, message);
 }
 
@@ -284,14 +285,31 @@ void peer_close(struct peer *peer, enum conn_close_reason reason)
     contact_close(peer->contact, reason, true);
 }
 
-int mesh_disconnect(struct mesh *mesh, const struct peer_id *id)
+int mesh_drop(struct mesh *mesh, const struct peer_id *id, enum mesh_drop why)
 {
     struct peer *peer = mesh_find(mesh, id);
     if (peer == NULL) {
         return -ENOTCONN;
     }
-    peer_close(peer, CONN_CLOSED_LOCALLY);
+    switch (why) {
+    case MESH_DROP_ASKED:
+        guard_shun(peer);
+        peer_close(peer, CONN_CLOSED_LOCALLY);
+        break;
+    case MESH_DROP_SILENT:
+        mesh->counts.silent++;
+        peer_close(peer, CONN_CLOSED_SILENT);
+        break;
+    case MESH_DROP_BANNED:
+        peer_close(peer, CONN_CLOSED_BANNED);
+        break;
+    }
     return 0;
+}
+
+int mesh_disconnect(struct mesh *mesh, const struct peer_id *id)
+{
+    return mesh_drop(mesh, id, MESH_DROP_ASKED);
 }
 
 /* ---- sending ---- */
@@ -321,10 +339,9 @@ int mesh_send(struct mesh *mesh, const struct peer_id *to, enum wire_type type, 
     return peer == NULL ? -ENOTCONN : peer_send(peer, type, channel, payload);
 }
 
-void mesh_hold(struct mesh *mesh, const struct peer_id *id)
+void peer_hold(struct peer *peer)
 {
-    struct peer *peer = mesh_find(mesh, id);
-    if (peer == NULL || peer->holds++ > 0) {
+    if (peer->holds++ > 0) {
         return;
     }
     contact_hold(peer->contact);
@@ -334,17 +351,32 @@ void mesh_hold(struct mesh *mesh, const struct peer_id *id)
     }
 }
 
-/* A release after the peer went, or came back, belongs to a hold that ended with it. */
-void mesh_release(struct mesh *mesh, const struct peer_id *id)
+void peer_release(struct peer *peer)
 {
-    struct peer *peer = mesh_find(mesh, id);
-    if (peer == NULL || peer->holds == 0 || --peer->holds > 0) {
+    if (peer->holds == 0 || --peer->holds > 0) {
         return;
     }
     contact_release(peer->contact);
     LIST_EACH(&peer->retired, node)
     {
         contact_release(CONTAINER_OF(node, struct contact, sibling));
+    }
+}
+
+void mesh_hold(struct mesh *mesh, const struct peer_id *id)
+{
+    struct peer *peer = mesh_find(mesh, id);
+    if (peer != NULL) {
+        peer_hold(peer);
+    }
+}
+
+/* A release after the peer went, or came back, belongs to a hold that ended with it. */
+void mesh_release(struct mesh *mesh, const struct peer_id *id)
+{
+    struct peer *peer = mesh_find(mesh, id);
+    if (peer != NULL) {
+        peer_release(peer);
     }
 }
 
@@ -394,6 +426,32 @@ int64_t peer_connected_ms(const struct peer *peer)
 bool peer_is_congested(const struct peer *peer)
 {
     return !peer->down && conn_is_congested(peer->contact->conn);
+}
+
+bool peer_is_held(const struct peer *peer)
+{
+    return peer->holds > 0;
+}
+
+uint64_t peer_messages_in(const struct peer *peer)
+{
+    return peer->messages_in;
+}
+
+int64_t peer_rtt_us(const struct peer *peer)
+{
+    return peer->rtt_us;
+}
+
+void peer_set_rtt_us(struct peer *peer, int64_t rtt_us)
+{
+    int64_t told = peer->rtt_told_us;
+    int64_t change = rtt_us > told ? rtt_us - told : told - rtt_us;
+    peer->rtt_us = rtt_us;
+    if (told < 0 || (change > told / 4 && change > 1000)) {
+        peer->rtt_told_us = rtt_us;
+        peer_notify(peer, PEER_UPDATED);
+    }
 }
 
 const char *peer_down_reason(const struct peer *peer)

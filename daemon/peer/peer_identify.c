@@ -62,6 +62,22 @@ void identify_send(struct peer *peer)
     (void)peer_send(peer, WIRE_CONTROL, 0, bytes_make(encoded, size));
 }
 
+bool identify_is_own(struct mesh *mesh, const struct endpoint *address)
+{
+    if (mesh->port == 0 || address->port != mesh->port) {
+        return false;
+    }
+    need_interfaces(mesh);
+    bool own = endpoint_is_loopback(address);
+    for (size_t i = 0; i < mesh->interface_count; i++) {
+        own = own || endpoint_same_ip(&mesh->interfaces[i], address);
+    }
+    for (size_t i = 0; i < mesh->observed_count; i++) {
+        own = own || endpoint_equal(&mesh->observed[i], address);
+    }
+    return own;
+}
+
 static bool same_addresses(const struct endpoint *a, const struct endpoint *b, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -130,3 +130,53 @@ bool endpoint_is_link_local(const struct endpoint *endpoint)
     }
     return endpoint->ip_size == 16 && endpoint->ip[0] == 0xfe && (endpoint->ip[1] & 0xc0) == 0x80;
 }
+
+/* One row a network: the first bits of an address say its realm. */
+struct realm_row {
+    uint8_t ip_size;
+    uint8_t bits;
+    uint8_t ip[2]; /* the rest of the prefix is zero */
+    enum endpoint_realm realm;
+};
+
+static const struct realm_row realm_rows[] = {
+    {4, 8, {0}, REALM_NOWHERE},
+    {4, 8, {127}, REALM_LOOPBACK},
+    {4, 16, {169, 254}, REALM_LINK_LOCAL},
+    {4, 8, {10}, REALM_PRIVATE_10},
+    {4, 12, {172, 16}, REALM_PRIVATE_172},
+    {4, 16, {192, 168}, REALM_PRIVATE_192},
+    {4, 10, {100, 64}, REALM_PRIVATE_CARRIER},
+    {4, 3, {224}, REALM_NOWHERE}, /* multicast, reserved, broadcast */
+    {16, 10, {0xfe, 0x80}, REALM_LINK_LOCAL},
+    {16, 7, {0xfc}, REALM_PRIVATE_UNIQUE},
+    {16, 8, {0xff}, REALM_NOWHERE},
+};
+
+static bool is_in(const struct endpoint *endpoint, const struct realm_row *row)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned bits = row->bits > 8 * i ? row->bits - 8 * i : 0;
+        unsigned mask = bits >= 8 ? 0xffu : (0xff00u >> bits) & 0xffu;
+        if ((endpoint->ip[i] & mask) != row->ip[i]) {
+            return false;
+        }
+    }
+    return endpoint->ip_size == row->ip_size;
+}
+
+enum endpoint_realm endpoint_realm(const struct endpoint *endpoint)
+{
+    if (endpoint->ip_size == 0 || endpoint_is_unspecified(endpoint)) {
+        return REALM_NOWHERE;
+    }
+    if (endpoint_is_loopback(endpoint)) {
+        return REALM_LOOPBACK;
+    }
+    for (size_t i = 0; i < sizeof realm_rows / sizeof realm_rows[0]; i++) {
+        if (is_in(endpoint, &realm_rows[i])) {
+            return realm_rows[i].realm;
+        }
+    }
+    return REALM_PUBLIC;
+}

@@ -35,4 +35,20 @@ bool endpoint_is_unspecified(const struct endpoint *endpoint);
 bool endpoint_is_loopback(const struct endpoint *endpoint);
 bool endpoint_is_link_local(const struct endpoint *endpoint);
 
+/* Where an address means something. Two addresses of one private realm may be of one network; which
+ * of them really are, nobody can see from outside. */
+enum endpoint_realm {
+    REALM_NOWHERE, /* nobody can be dialed there: none, 0/8, multicast, broadcast, reserved */
+    REALM_LOOPBACK,
+    REALM_LINK_LOCAL,
+    REALM_PRIVATE_10,      /* RFC 1918 */
+    REALM_PRIVATE_172,     /* RFC 1918 */
+    REALM_PRIVATE_192,     /* RFC 1918 */
+    REALM_PRIVATE_CARRIER, /* 100.64/10, RFC 6598 */
+    REALM_PRIVATE_UNIQUE,  /* fc00::/7, RFC 4193 */
+    REALM_PUBLIC,
+};
+
+enum endpoint_realm endpoint_realm(const struct endpoint *endpoint);
+
 #endif

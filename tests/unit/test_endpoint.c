@@ -144,6 +144,58 @@ static void special_addresses_are_recognised(void **state)
     assert_string_equal(endpoint_format(&none).text, "-:0");
 }
 
+static void every_address_has_its_realm(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum endpoint_realm realm;
+    } cases[] = {
+        {"0.0.0.0", REALM_NOWHERE},
+        {"0.1.2.3", REALM_NOWHERE},
+        {"224.0.0.251", REALM_NOWHERE},
+        {"240.0.0.1", REALM_NOWHERE},
+        {"255.255.255.255", REALM_NOWHERE},
+        {"::", REALM_NOWHERE},
+        {"ff02::fb", REALM_NOWHERE},
+        {"127.0.0.1", REALM_LOOPBACK},
+        {"127.255.255.255", REALM_LOOPBACK},
+        {"::1", REALM_LOOPBACK},
+        {"::ffff:127.0.0.1", REALM_LOOPBACK},
+        {"169.254.1.1", REALM_LINK_LOCAL},
+        {"fe80::1", REALM_LINK_LOCAL},
+        {"febf::1", REALM_LINK_LOCAL},
+        {"10.255.0.1", REALM_PRIVATE_10},
+        {"172.16.0.1", REALM_PRIVATE_172},
+        {"172.31.255.255", REALM_PRIVATE_172},
+        {"192.168.3.4", REALM_PRIVATE_192},
+        {"100.64.0.1", REALM_PRIVATE_CARRIER},
+        {"100.127.255.255", REALM_PRIVATE_CARRIER},
+        {"fc00::1", REALM_PRIVATE_UNIQUE},
+        {"fdff::1", REALM_PRIVATE_UNIQUE},
+        {"1.0.0.1", REALM_PUBLIC},
+        {"9.255.255.255", REALM_PUBLIC},
+        {"11.0.0.1", REALM_PUBLIC},
+        {"100.63.255.255", REALM_PUBLIC},
+        {"100.128.0.1", REALM_PUBLIC},
+        {"126.0.0.1", REALM_PUBLIC},
+        {"128.0.0.1", REALM_PUBLIC},
+        {"169.253.1.1", REALM_PUBLIC},
+        {"172.15.0.1", REALM_PUBLIC},
+        {"172.32.0.1", REALM_PUBLIC},
+        {"192.167.0.1", REALM_PUBLIC},
+        {"223.255.255.255", REALM_PUBLIC},
+        {"2001:db8::1", REALM_PUBLIC},
+        {"fec0::1", REALM_PUBLIC},
+        {"::2", REALM_PUBLIC},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct endpoint endpoint = parsed(cases[i].text, 1);
+        assert_int_equal(endpoint_realm(&endpoint), cases[i].realm);
+    }
+    assert_int_equal(endpoint_realm(&(struct endpoint){.port = 1}), REALM_NOWHERE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +206,7 @@ int main(void)
         cmocka_unit_test(an_address_of_another_size_is_refused),
         cmocka_unit_test(equality_takes_the_port_and_same_ip_does_not),
         cmocka_unit_test(special_addresses_are_recognised),
+        cmocka_unit_test(every_address_has_its_realm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
