@@ -695,6 +695,144 @@ RATS_API rats_error_t rats_load_configuration(rats_client_t client);
  */
 RATS_API rats_error_t rats_save_configuration(rats_client_t client);
 
+/* ------------------------------------------------------------------ round trips and exchange ---
+ */
+
+/**
+ * Ping a peer and wait for its answer.
+ *
+ * @param client      handle; borrowed
+ * @param peer_id     id of the peer; copied
+ * @param timeout_ms  1 to 600000 milliseconds
+ * @param ret_rtt_us  set to the length of the round trip in microseconds on success; may be NULL
+ * @return RATS_SUCCESS; RATS_ERROR_TIMEOUT if it did not answer in time: it may lack the service;
+ *         RATS_ERROR_PEER_NOT_FOUND; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING
+ * Blocks timeout_ms at most. Thread-safe; may be called from a callback. IPC: ping.send. Since 1.0.
+ */
+RATS_API rats_error_t rats_ping_peer(rats_client_t client, const char *peer_id, int timeout_ms,
+                                     int64_t *ret_rtt_us);
+
+/**
+ * Length of the latest round trip to a peer, as the daemon measures it by itself every ten seconds.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return microseconds, correct to a quarter or a millisecond; -1 if not known yet, if the peer
+ *         answers no pings, or if it is not connected (RATS_ERROR_PEER_NOT_FOUND)
+ * No round trip of its own. Thread-safe; may be called from a callback. IPC: peer.updated
+ * (ping.rtt asks for the exact figure). Since 1.0.
+ */
+RATS_API int64_t rats_get_peer_rtt_us(rats_client_t client, const char *peer_id);
+
+/**
+ * Ask a peer for the addresses of other peers. The daemon dials those it names when its answer
+ * comes, within limits; whoever is reached comes with the connection callback.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return RATS_SUCCESS once the request is queued; RATS_ERROR_PEER_NOT_FOUND;
+ *         RATS_ERROR_NOT_SUPPORTED if peer exchange is switched off; RATS_ERROR_NOT_RUNNING;
+ *         RATS_ERROR_INVALID_PARAMETER
+ * One round trip to the daemon. Thread-safe; may be called from a callback. IPC: pex.request.
+ * Since 1.0.
+ */
+RATS_API rats_error_t rats_request_peers(rats_client_t client, const char *peer_id);
+
+/* ------------------------------------------------------------------ bans and limits ------------
+ */
+
+/**
+ * Keep a peer out: it is disconnected, refused when it comes back, and not dialed. A ban of the
+ * same peer is replaced. Bans outlive the daemon.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer, connected or not; copied
+ * @param seconds  how long, up to 3153600000; 0 = until it is lifted
+ * @param reason   for those who see the list, at most 200 bytes; copied; may be NULL
+ * @return RATS_SUCCESS once it is in force and on disk; RATS_ERROR_INVALID_PARAMETER, also for the
+ *         instance's own id; RATS_ERROR_NOT_PERMITTED; RATS_ERROR_BUSY if there are too many bans;
+ *         RATS_ERROR_OPERATION_FAILED if it could not be kept; RATS_ERROR_NOT_RUNNING
+ * One round trip. Thread-safe; may be called from a callback. IPC: ban.add. Since 1.0.
+ */
+RATS_API rats_error_t rats_ban_peer(rats_client_t client, const char *peer_id, int64_t seconds,
+                                    const char *reason);
+
+/**
+ * Keep out whoever comes from an address or a network; the same is not dialed. A ban of the same
+ * network is replaced.
+ *
+ * @param client   handle; borrowed
+ * @param address  IPv4 or IPv6 literal, with or without a prefix length: "192.0.2.0/24"; copied
+ * @param seconds  how long, up to 3153600000; 0 = until it is lifted
+ * @param reason   for those who see the list, at most 200 bytes; copied; may be NULL
+ * @return as rats_ban_peer()
+ * One round trip. Thread-safe; may be called from a callback. IPC: ban.add. Since 1.0.
+ */
+RATS_API rats_error_t rats_ban_address(rats_client_t client, const char *address, int64_t seconds,
+                                       const char *reason);
+
+/**
+ * Lift a ban.
+ *
+ * @param client   handle; borrowed
+ * @param subject  id of a peer, or address as it was banned; copied
+ * @return RATS_SUCCESS once it is lifted for good; RATS_ERROR_NOT_FOUND if there is no ban of
+ *         exactly that subject; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_PERMITTED;
+ *         RATS_ERROR_OPERATION_FAILED; RATS_ERROR_NOT_RUNNING
+ * One round trip. Thread-safe; may be called from a callback. IPC: ban.remove. Since 1.0.
+ */
+RATS_API rats_error_t rats_unban(rats_client_t client, const char *subject);
+
+/**
+ * Who is banned.
+ *
+ * @param client  handle; borrowed
+ * @return JSON object with the array "bans", oldest first, of objects with "subject", "kind"
+ *         ("peer" or "address"), "reason", "added_unix_s" and, unless it is for ever,
+ *         "left_seconds"; release with rats_string_free(); NULL on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: ban.list. Since 1.0.
+ */
+RATS_API char *rats_get_bans_json(rats_client_t client);
+
+/**
+ * Set what one peer may send in a second, in place of what is configured. Above it the daemon reads
+ * its link more slowly; nothing is lost. Limits outlive the daemon.
+ *
+ * @param client               handle; borrowed
+ * @param peer_id              id of the peer, connected or not; copied
+ * @param messages_per_second  up to 2^40; 0 = any number
+ * @param bytes_per_second     16384 to 2^40; 0 = any number
+ * @return RATS_SUCCESS once they are in force and on disk; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_NOT_PERMITTED; RATS_ERROR_BUSY if too many peers have limits of their own;
+ *         RATS_ERROR_OPERATION_FAILED; RATS_ERROR_NOT_RUNNING
+ * One round trip. Thread-safe; may be called from a callback. IPC: limit.set. Since 1.0.
+ */
+RATS_API rats_error_t rats_set_peer_limits(rats_client_t client, const char *peer_id,
+                                           int64_t messages_per_second, int64_t bytes_per_second);
+
+/**
+ * Let hold for a peer again what is configured for all.
+ *
+ * @param client   handle; borrowed
+ * @param peer_id  id of the peer; copied
+ * @return RATS_SUCCESS; RATS_ERROR_NOT_FOUND if it has no limits of its own;
+ *         RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_PERMITTED; RATS_ERROR_OPERATION_FAILED;
+ *         RATS_ERROR_NOT_RUNNING
+ * One round trip. Thread-safe; may be called from a callback. IPC: limit.clear. Since 1.0.
+ */
+RATS_API rats_error_t rats_clear_peer_limits(rats_client_t client, const char *peer_id);
+
+/**
+ * What peers may send in a second.
+ *
+ * @param client  handle; borrowed
+ * @return JSON object with what is configured, "messages_per_second" and "bytes_per_second" (0 =
+ *         any number), and the array "limits" of objects with these and "peer"; release with
+ *         rats_string_free(); NULL on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: limit.list. Since 1.0.
+ */
+RATS_API char *rats_get_limits_json(rats_client_t client);
+
 /* ------------------------------------------------------------------ messages -------------------
  */
 
@@ -1046,24 +1184,15 @@ RATS_API void rats_set_event_callback(rats_client_t client, rats_event_cb callba
  * @param timeout_ms  milliseconds to wait for one; 0 = do not wait; negative = for ever
  * @param ret_size    bytes in the batch; 0 without one
  * @return the batch, readable until rats_release_batch(); NULL after the timeout
- *         (RATS_ERROR_TIMEOUT), when rats_stop() or rats_end_wait() ended the wait (RATS_SUCCESS),
- *         when the handle is being destroyed (RATS_ERROR_NOT_RUNNING: take no more), or for a
- *         handle with callbacks (RATS_ERROR_INVALID_PARAMETER)
+ *         (RATS_ERROR_TIMEOUT), when rats_stop() ended the wait (RATS_SUCCESS), when the handle is
+ *         being destroyed (RATS_ERROR_NOT_RUNNING: take no more), or for a handle with callbacks
+ *         (RATS_ERROR_INVALID_PARAMETER)
  * Any number of batches may be held; they count as unread until released. A batch that is held
  * while the handle is destroyed stays readable; rats_release_batch() is then the only function the
  * handle may be given to, and the last batch frees it. Thread-safe.
  * IPC: EVENT and MESSAGE frames. Since 1.0.
  */
 RATS_API const void *rats_take_batch(rats_client_t client, int timeout_ms, size_t *ret_size);
-
-/**
- * End a wait of rats_take_batch(): one that is in progress, or else the next one. What has arrived
- * is returned all the same.
- *
- * @param client  handle created with RATS_DISPATCH_BATCHES; borrowed
- * Thread-safe. IPC: none. Since 1.0.
- */
-RATS_API void rats_end_wait(rats_client_t client);
 
 /**
  * Give back a batch.

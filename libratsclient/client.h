@@ -96,7 +96,6 @@ struct client {
     unsigned stream_epoch;     /* of what is being read: 0 until this connection's session.start is
                                   answered */
     unsigned stops;            /* rats_stop() calls, for those who wait for a batch */
-    bool wait_ended;           /* by rats_end_wait(), for the first of them that looks */
     int64_t leave_deadline_ms; /* rats_destroy() is over by then */
     unsigned waiters;          /* threads inside the library that wait for something */
     unsigned pins;             /* the owner and every held batch; the last one frees the handle */
@@ -209,6 +208,12 @@ int request_tell(struct client *client, enum method_id method, json_t *params);
  * is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose);
+
+/* info.c ------------------------------------------------------------------------------------- */
+
+/* The text of a document, as every function that returns JSON gives it. Takes the document; NULL,
+ * or when there is no memory: NULL and the last error. */
+char *document_print(json_t *document);
 
 /* peers.c ------------------------------------------------------------------------------------ */
 

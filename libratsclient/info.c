@@ -7,8 +7,7 @@
 
 #define DOCUMENT (JSON_COMPACT | JSON_SORT_KEYS)
 
-/* Takes the document. */
-static char *print(json_t *document)
+char *document_print(json_t *document)
 {
     char *text = document == NULL ? NULL : json_dumps(document, DOCUMENT);
     json_decref(document);
@@ -187,19 +186,26 @@ static json_t *array_of(const json_t *object, const char *key)
     return json_is_array(array) ? json_deep_copy(array) : json_array();
 }
 
+static json_t *rtt_of(const json_t *row)
+{
+    const json_t *rtt_ms = json_object_get(row, "rtt_ms");
+    return json_is_number(rtt_ms) ? json_real(json_number_value(rtt_ms)) : json_null();
+}
+
 /* (locked) Document 4.2. */
 static json_t *describe_peer(const struct mirror *mirror, const struct mirror_peer *peer)
 {
     const json_t *row = peer->row;
     const char *slash = strrchr(mirror->protocol, '/');
-    return json_pack("{s:s, s:s, s:I, s:b, s:b, s:s, s:b, s:s, s:o, s:o, s:n, s:I, s:n, s:s}",
+    return json_pack("{s:s, s:s, s:I, s:b, s:b, s:s, s:b, s:s, s:o, s:o, s:o, s:I, s:n, s:s}",
                      "peer_id", peer_id_format(&peer->id).text, "ip", plain_ip(text_of(row, "ip")),
                      "port", json_integer_value(json_object_get(row, "port")), "is_outgoing",
                      json_is_true(json_object_get(row, "outgoing")), "handshake_completed", 1,
                      "version", slash == NULL ? "" : slash + 1, "encryption_enabled",
                      json_is_true(json_object_get(row, "encrypted")), "transport",
                      text_of(row, "transport"), "transports", array_of(row, "transports"),
-                     "addresses", array_of(row, "addresses"), "rtt_ms", "connected_seconds",
+                     "addresses", array_of(row, "addresses"), "rtt_ms", rtt_of(row),
+                     "connected_seconds",
                      (json_int_t)((clock_now_ms() - peer->connected_at_ms) / 1000), "agent",
                      "public_key", text_of(row, "public_key"));
 }
@@ -224,7 +230,7 @@ char *rats_get_peer_info_json(rats_client_t handle, const char *peer_id)
         (void)error_set(RATS_ERROR_PEER_NOT_FOUND, "no peer of that id is connected");
         return NULL;
     }
-    return print(document);
+    return document_print(document);
 }
 
 char *rats_get_instance_json(rats_client_t handle)
@@ -235,7 +241,7 @@ char *rats_get_instance_json(rats_client_t handle)
                                        &result) != RATS_SUCCESS) {
         return NULL;
     }
-    return print(result);
+    return document_print(result);
 }
 
 /* (locked) */
@@ -277,5 +283,5 @@ char *rats_get_connection_statistics_json(rats_client_t handle)
         mirror->peer_id.text, "encryption_enabled", (int)mirror->encrypted, "public_ip", "",
         "dht_running", 0, "mdns_running", 0, "peers", describe_peers(mirror), "instance", instance);
     client_unlock(client);
-    return print(document);
+    return document_print(document);
 }

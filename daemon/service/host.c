@@ -167,6 +167,12 @@ void host_set_worker(struct host *host, struct worker *worker)
 void host_set_config(struct host *host, const struct config *config)
 {
     host->config = config;
+    for (size_t i = 0; i < host->count; i++) {
+        struct running_service *running = &host->services[i];
+        if (running->started && running->service->on_reload != NULL) {
+            running->service->on_reload(running->self);
+        }
+    }
 }
 
 void host_network_changed(struct host *host)

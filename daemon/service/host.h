@@ -43,6 +43,7 @@ void host_set_ipc(struct host *host, struct ipc *ipc);
 /* Threads for what must block; borrowed. Before host_start(). */
 void host_set_worker(struct host *host, struct worker *worker);
 void host_set_life(struct host *host, struct life *life);
+/* Services read their reloadable options again. */
 void host_set_config(struct host *host, const struct config *config);
 void host_network_changed(struct host *host);
 /* The network was opened, or is about to be closed. */

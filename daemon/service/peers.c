@@ -73,26 +73,13 @@ static void on_list(void *self, struct request *request)
     request_reply(request, json_pack("{s:o}", "peers", all_peers(self)));
 }
 
-/* The row says that the member is a peer id; where it is optional and absent the id is zero. */
-static struct peer_id requested_peer(const struct request *request)
-{
-    struct peer_id id = {{0}};
-    const char *text = json_string_value(json_object_get(request_params(request), "peer"));
-    if (text != NULL) {
-        (void)peer_id_parse(text, &id);
-    }
-    return id;
-}
-
 static void on_get(void *self, struct request *request)
 {
     struct peers *peers = self;
-    struct peer_id id = requested_peer(request);
+    struct peer_id id = peer_param(request);
     struct peer *peer = mesh_find(host_mesh(peers->host), &id);
     if (peer == NULL) {
-        request_fail(request, E_PEER_NOT_FOUND,
-                     "peer %s is not connected; 'peer.list' shows who is",
-                     peer_id_format(&id).text);
+        fail_not_connected(request, &id);
         return;
     }
     request_reply(request, peer_json(peer, now_ms(peers)));
@@ -101,7 +88,7 @@ static void on_get(void *self, struct request *request)
 static void on_disconnect(void *self, struct request *request)
 {
     struct peers *peers = self;
-    struct peer_id id = requested_peer(request);
+    struct peer_id id = peer_param(request);
     int result = mesh_disconnect(host_mesh(peers->host), &id);
     request_reply(request, json_pack("{s:b}", "disconnected", (int)(result == 0)));
 }
@@ -140,7 +127,7 @@ static void on_connect(void *self, struct request *request)
     struct peers *peers = self;
     const json_t *params = request_params(request);
     const json_t *timeout = json_object_get(params, "timeout_ms");
-    struct peer_id id = requested_peer(request);
+    struct peer_id id = peer_param(request);
     struct dial_target target = {
         .host = json_string_value(json_object_get(params, "host")),
         .port = (uint16_t)json_integer_value(json_object_get(params, "port")),

@@ -53,7 +53,8 @@ struct service {
     /* The network is open now; it is about to close. A private instance's opens and closes with its
      * started sessions, a shared one's opens once. */
     void (*on_network)(void *self, bool is_open);
-    void (*on_network_change)(void *self);                /* the machine's addresses changed */
+    void (*on_network_change)(void *self); /* the machine's addresses changed */
+    void (*on_reload)(void *self); /* host_config() is another one: read what is reloadable */
     void (*on_session_end)(void *self, uint64_t session); /* drop what that client owned */
     void (*stop)(void *self);                             /* accept no new work, flush */
     void (*close)(void *self);                            /* free; undoes open */

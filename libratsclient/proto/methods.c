@@ -140,6 +140,27 @@
 
 #define LEVELS "error|warn|info|debug"
 
+#define SUBJECT_FIELD                                                                              \
+    F_TEXT("subject", FIELD_REQUIRED,                                                              \
+           "id of a peer, an address, or an address and a prefix length, as in 192.0.2.0/24", 1,   \
+           128)
+
+#define BAN_ROW                                                                                    \
+    FIELDS(F_TEXT("subject", FIELD_REQUIRED, "who is banned", 0, 0),                               \
+           F_CHOICE("kind", FIELD_REQUIRED, "what the subject is", "peer|address"),                \
+           F_TEXT("reason", FIELD_REQUIRED, "why, as whoever banned it said", 0, 0),               \
+           F_UINT("added_unix_s", FIELD_REQUIRED, "when, in seconds since 1970", 0, 0),            \
+           F_UINT("left_seconds", 0, "seconds until it ends; absent when it does not end", 0, 0))
+
+#define LIMIT_FIELDS_OF(flag)                                                                      \
+    F_UINT("messages_per_second", (flag), "messages in a second; 0 = any number", 0,               \
+           INT64_C(1) << 40),                                                                      \
+        F_UINT("bytes_per_second", (flag), "bytes in a second, at least 16384; 0 = any number", 0, \
+               INT64_C(1) << 40)
+
+#define LIMIT_ROW                                                                                  \
+    FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"), LIMIT_FIELDS_OF(FIELD_REQUIRED))
+
 const struct method_row proto_methods[METHOD_COUNT] = {
     [M_HELLO] =
         {
@@ -455,6 +476,128 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .errors = ERRORS(E_OPERATION_FAILED, E_NOT_RUNNING),
             .api = "rats_save_historical_peers rats_load_historical_peers rats_save_configuration "
                    "rats_load_configuration",
+        },
+    [M_PING_SEND] =
+        {
+            .name = "ping.send",
+            .stability = STABLE,
+            .summary = "Pings a peer and answers when it has answered.",
+            .params =
+                FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"),
+                       F_UINT_DEFAULT("timeout_ms", "milliseconds to wait", 1, 600000, "5000")),
+            .result = FIELDS(F_UINT("rtt_us", FIELD_REQUIRED,
+                                    "length of the round trip in microseconds", 0, 0)),
+            .errors = ERRORS(E_PEER_NOT_FOUND, E_TIMEOUT, E_NOT_RUNNING),
+            .api = "rats_ping_peer",
+            .ctl = "ping",
+        },
+    [M_PING_RTT] =
+        {
+            .name = "ping.rtt",
+            .stability = STABLE,
+            .summary = "How long the latest round trip to a peer took.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer")),
+            .result = FIELDS(F_UINT("rtt_us", 0,
+                                    "length of the round trip in microseconds; absent when unknown",
+                                    0, 0)),
+            .errors = ERRORS(E_PEER_NOT_FOUND),
+            .api = "rats_get_peer_rtt_us",
+        },
+    [M_PEX_REQUEST] =
+        {
+            .name = "pex.request",
+            .stability = STABLE,
+            .summary = "Asks a peer for the addresses of others. Those it names are dialed when "
+                       "its answer comes, within limits.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer")),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED),
+            .api = "rats_request_peers",
+            .ctl = "request-peers",
+        },
+    [M_BAN_ADD] =
+        {
+            .name = "ban.add",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Keeps a peer or all peers of an address out, and disconnects them. A ban "
+                       "of the same subject is replaced.",
+            .params = FIELDS(SUBJECT_FIELD,
+                             F_UINT_DEFAULT("seconds", "seconds until the ban ends; 0 = never", 0,
+                                            INT64_C(3153600000), "0"),
+                             F_TEXT_DEFAULT("reason", "why, for those who see the list", 0, 200,
+                                            "empty")),
+            .result = FIELDS(F_TEXT("subject", FIELD_REQUIRED, "who is banned", 0, 0),
+                             F_UINT("disconnected", FIELD_REQUIRED,
+                                    "how many peers were disconnected", 0, 0)),
+            .errors = ERRORS(E_NOT_PERMITTED, E_OPERATION_FAILED, E_OUT_OF_MEMORY, E_NOT_RUNNING),
+            .api = "rats_ban_peer rats_ban_address",
+            .ctl = "ban",
+        },
+    [M_BAN_REMOVE] =
+        {
+            .name = "ban.remove",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Lifts a ban.",
+            .params = FIELDS(SUBJECT_FIELD),
+            .result = FIELDS(F_TEXT("subject", FIELD_REQUIRED, "who is no longer banned", 0, 0),
+                             F_BOOL("removed", FIELD_REQUIRED, "false when there was no such ban")),
+            .errors = ERRORS(E_NOT_PERMITTED, E_OPERATION_FAILED, E_NOT_RUNNING),
+            .api = "rats_unban",
+            .ctl = "unban",
+        },
+    [M_BAN_LIST] =
+        {
+            .name = "ban.list",
+            .stability = STABLE,
+            .summary = "Who is banned.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_ARRAY("bans", FIELD_REQUIRED,
+                                     "one object for each ban, oldest first", 0, 0, BAN_ROW)),
+            .errors = NO_ERRORS,
+            .api = "rats_get_bans_json",
+            .ctl = "bans",
+        },
+    [M_LIMIT_SET] =
+        {
+            .name = "limit.set",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "Sets what one peer may send in a second, in place of what is configured. "
+                       "Above it the peer is slowed down; nothing is lost.",
+            .params = LIMIT_ROW,
+            .result = LIMIT_ROW,
+            .errors = ERRORS(E_NOT_PERMITTED, E_OPERATION_FAILED, E_OUT_OF_MEMORY, E_NOT_RUNNING),
+            .api = "rats_set_peer_limits",
+            .ctl = "limit",
+        },
+    [M_LIMIT_CLEAR] =
+        {
+            .name = "limit.clear",
+            .stability = STABLE,
+            .permission = PERMISSION_CONTROL,
+            .summary = "For one peer holds again what is configured for all.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer")),
+            .result = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"),
+                             F_BOOL("cleared", FIELD_REQUIRED, "false when it had no own limits")),
+            .errors = ERRORS(E_NOT_PERMITTED, E_OPERATION_FAILED, E_NOT_RUNNING),
+            .api = "rats_clear_peer_limits",
+            .ctl = "limit",
+        },
+    [M_LIMIT_LIST] =
+        {
+            .name = "limit.list",
+            .stability = STABLE,
+            .summary = "What peers may send in a second.",
+            .params = NO_FIELDS,
+            .result =
+                FIELDS(F_ARRAY("limits", FIELD_REQUIRED,
+                               "one object for each peer with limits of its own", 0, 0, LIMIT_ROW),
+                       LIMIT_FIELDS_OF(FIELD_REQUIRED)),
+            .errors = NO_ERRORS,
+            .api = "rats_get_limits_json",
+            .ctl = "limit",
         },
     [M_LOG_GET_LEVEL] =
         {

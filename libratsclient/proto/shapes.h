@@ -17,6 +17,10 @@
     {                                                                                              \
         .name = (n), .type = T_UINT, .flags = (f), .summary = (s), .min = (low), .max = (high)     \
     }
+#define F_REAL(n, f, s)                                                                            \
+    {                                                                                              \
+        .name = (n), .type = T_REAL, .flags = (f), .summary = (s)                                  \
+    }
 #define F_UINT_DEFAULT(n, s, low, high, d)                                                         \
     {                                                                                              \
         .name = (n), .type = T_UINT, .summary = (s), .min = (low), .max = (high),                  \

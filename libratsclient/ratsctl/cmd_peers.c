@@ -28,6 +28,31 @@ static uint64_t connected_seconds(const json_t *peer)
     return (uint64_t)member_number(peer, "connected_ms_ago") / 1000;
 }
 
+/* Milliseconds; nothing when they are not known. */
+static void add_rtt(struct table *table, const json_t *peer, bool tab)
+{
+    const json_t *rtt_ms = json_object_get(peer, "rtt_ms");
+    if (json_is_number(rtt_ms)) {
+        table_add_format(table, tab ? "%.3f" : "%.1f ms", json_number_value(rtt_ms));
+    } else {
+        table_add(table, tab ? "" : "unknown");
+    }
+}
+
+static void add_limit(struct table *table, const json_t *peer)
+{
+    const long long messages = (long long)member_number(peer, "messages_per_second");
+    const long long bytes = (long long)member_number(peer, "bytes_per_second");
+    table_add(table, "limits");
+    if (messages == 0 && bytes == 0) {
+        table_add(table, "none");
+    } else {
+        table_add_format(table,
+                         "%lld messages/s, %lld bytes/s (0 is any number), slowed %lld times",
+                         messages, bytes, (long long)member_number(peer, "throttled"));
+    }
+}
+
 /* The columns of --format=tab are frozen: new ones are added behind them, if ever. */
 static void add_peer(struct table *table, const json_t *peer, bool tab)
 {
@@ -48,6 +73,7 @@ static void add_peer(struct table *table, const json_t *peer, bool tab)
     } else {
         table_add(table, age_format(connected_seconds(peer), age));
     }
+    add_rtt(table, peer, tab);
 }
 
 enum exit_code run_peers(struct ctl *ctl, char **arguments, int count)
@@ -55,7 +81,7 @@ enum exit_code run_peers(struct ctl *ctl, char **arguments, int count)
     (void)arguments;
     (void)count;
     static const char *const headings[] = {"PEER",      "ADDRESS",   "DIR", "TRANSPORT",
-                                           "ENCRYPTED", "CONNECTED", NULL};
+                                           "ENCRYPTED", "CONNECTED", "RTT", NULL};
     json_t *result = NULL;
     enum exit_code code = session_open(ctl, false);
     if (code == EXIT_DONE) {
@@ -110,6 +136,9 @@ static void print_peer(const struct ctl *ctl, const json_t *peer)
                      member_true(peer, "encrypted") ? "encrypted" : "not encrypted");
     table_add(&table, "connected");
     table_add(&table, age_format(connected_seconds(peer), age));
+    table_add(&table, "round trip");
+    add_rtt(&table, peer, false);
+    add_limit(&table, peer);
     add_words(&table, "transports", peer, "transports");
     add_words(&table, "addresses", peer, "addresses");
     output_table(&ctl->output, &table);

@@ -12,7 +12,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_SOCKET] = {"--socket", "PATH", "the daemon's socket"},
     [OPT_INSTANCE] = {"--instance", "NAME", "the instance of that name instead of default"},
     [OPT_JSON] = {"--json", "[=lines]", "a JSON document, or one JSON object per line"},
-    [OPT_FORMAT] = {"--format", "tab", "fixed columns between tabs (peers, clients)"},
+    [OPT_FORMAT] = {"--format", "tab", "fixed columns between tabs (peers, clients, bans)"},
     [OPT_COLOR] = {"--color", "auto|always|never", "colours; auto: on a terminal"},
     [OPT_TIMEOUT] = {"--timeout", "SECONDS", "give up after that long, in decimal"},
     [OPT_HELP] = {"--help", NULL, "this text, or that of a command"},
@@ -26,6 +26,11 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_PEER] = {"--peer", "ID", "wait: for that peer; connect: accept no other"},
     [OPT_PEERS] = {"--peers", "N", "wait until that many peers are connected"},
     [OPT_ONLINE] = {"--online", NULL, "wait until the daemon answers and listens"},
+    [OPT_FOR] = {"--for", "TIME", "how long, as in 90, 30m, 2h or 7d; else until lifted"},
+    [OPT_REASON] = {"--reason", "TEXT", "why, for those who see the list"},
+    [OPT_MESSAGES] = {"--messages", "N", "messages in a second; 0 is any number"},
+    [OPT_BYTES] = {"--bytes", "SIZE", "bytes in a second, as in 64K or 2M; 0 is any number"},
+    [OPT_CLEAR] = {"--clear", NULL, "the limits of all hold again"},
     [OPT_SHOW_SECRETS] = {"--show-secrets", NULL, "print private keys instead of hiding them"},
 };
 
@@ -107,6 +112,18 @@ static int take_checked(struct options *options, enum option_id id, const char *
         return take_number(id, value, 0, &options->since, error, error_size);
     case OPT_PEERS:
         return take_number(id, value, 1, &options->peers, error, error_size);
+    case OPT_MESSAGES:
+        return take_number(id, value, 0, &options->messages, error, error_size);
+    case OPT_FOR:
+        if (duration_parse(value, &options->for_seconds) != 0) {
+            return ERROR("--for is '%s'; it takes seconds, or a number with m, h or d", value);
+        }
+        break;
+    case OPT_BYTES:
+        if (size_parse(value, &options->bytes) != 0) {
+            return ERROR("--bytes is '%s'; it takes bytes, or a number with K, M or G", value);
+        }
+        break;
     default:
         break;
     }
@@ -129,6 +146,9 @@ static int take(struct options *options, enum option_id id, const char *value, c
         return 0;
     case OPT_PEER:
         options->peer = value;
+        return 0;
+    case OPT_REASON:
+        options->reason = value;
         return 0;
     case OPT_JSON:
         return take_json(options, value, error, error_size);

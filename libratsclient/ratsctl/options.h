@@ -28,6 +28,11 @@ enum option_id {
     OPT_PEER,
     OPT_PEERS,
     OPT_ONLINE,
+    OPT_FOR,
+    OPT_REASON,
+    OPT_MESSAGES,
+    OPT_BYTES,
+    OPT_CLEAR,
     OPT_SHOW_SECRETS,
     OPTION_COUNT,
 };
@@ -63,6 +68,10 @@ struct options {
     uint64_t since;
     const char *peer;
     uint64_t peers;
+    uint64_t for_seconds; /* 0: not given */
+    const char *reason;
+    uint64_t messages;
+    uint64_t bytes;
     char **arguments; /* the command and what follows it; argv, reordered */
     int argument_count;
 };

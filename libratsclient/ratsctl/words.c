@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_SECONDS 1000000u
+#define MAX_SECONDS  1000000u
+#define MAX_DURATION UINT64_C(3153600000) /* a hundred years */
 
 int number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_number)
 {
@@ -57,6 +58,51 @@ int seconds_parse(const char *text, int *ret_milliseconds)
     }
     *ret_milliseconds = (int)milliseconds;
     return 0;
+}
+
+struct unit {
+    char letter;
+    uint64_t factor;
+};
+
+/* Digits, then one of the units' letters or nothing. */
+static int scaled_parse(const char *text, const struct unit *units, uint64_t min, uint64_t max,
+                        uint64_t *ret_number)
+{
+    char digits[24];
+    uint64_t factor = 1;
+    uint64_t number = 0;
+    size_t size = strlen(text);
+    for (; size > 0 && units->letter != '\0'; units++) {
+        if (text[size - 1] == units->letter) {
+            factor = units->factor;
+            size--;
+            break;
+        }
+    }
+    if (size >= sizeof digits) {
+        return -EINVAL;
+    }
+    memcpy(digits, text, size);
+    digits[size] = '\0';
+    if (number_parse(digits, 0, max / factor, &number) != 0 || number * factor < min) {
+        return -EINVAL;
+    }
+    *ret_number = number * factor;
+    return 0;
+}
+
+int duration_parse(const char *text, uint64_t *ret_seconds)
+{
+    static const struct unit units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'\0', 0}};
+    return scaled_parse(text, units, 1, MAX_DURATION, ret_seconds);
+}
+
+int size_parse(const char *text, uint64_t *ret_bytes)
+{
+    static const struct unit units[] = {
+        {'K', UINT64_C(1) << 10}, {'M', UINT64_C(1) << 20}, {'G', UINT64_C(1) << 30}, {'\0', 0}};
+    return scaled_parse(text, units, 0, INT64_MAX, ret_bytes);
 }
 
 int address_parse(const char *text, char ret_host[ADDRESS_HOST_SIZE], uint16_t *ret_port)

@@ -29,6 +29,11 @@ int number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret_num
  * 0 or -EINVAL. */
 int seconds_parse(const char *text, int *ret_milliseconds);
 
+/* "90", "45s", "30m", "2h", "7d": whole seconds, from 1 to a hundred years. 0 or -EINVAL. */
+int duration_parse(const char *text, uint64_t *ret_seconds);
+/* "4096", "64K", "2M", "1G": bytes, in powers of 1024. 0 or -EINVAL. */
+int size_parse(const char *text, uint64_t *ret_bytes);
+
 /* "42 s", "3 min 5 s", "2 h 10 min", "8 d 4 h". Returns ret_text. */
 char *age_format(uint64_t seconds, char ret_text[AGE_SIZE]);
 

@@ -34,6 +34,12 @@ def int32(number: int, what: str) -> int:
     return int(number)
 
 
+def int64(number: int, what: str) -> int:
+    if not -(2**63) <= number < 2**63:
+        raise RatsInvalidParameterError("{} is {}, which is out of range".format(what, number))
+    return int(number)
+
+
 def encode_json(value: Any) -> bytes:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")

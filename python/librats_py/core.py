@@ -35,6 +35,7 @@ from .exceptions import (
     error_for,
     error_for_name,
 )
+from .guard import GuardMethods
 from .known import KnownMethods
 from .messages import MessageMethods
 from .process import ProcessMethods
@@ -48,7 +49,7 @@ _SECURITIES: Mapping[Optional[str], int] = {None: -1, "plaintext": 0, "noise": 1
 _TRANSPORTS: Mapping[Optional[str], int] = {"tcp": 1, "udp": 2}
 
 
-class RatsClient(KnownMethods, MessageMethods, TypedMethods, ProcessMethods):
+class RatsClient(KnownMethods, MessageMethods, TypedMethods, GuardMethods, ProcessMethods):
     """One session at an instance of the daemon.
 
     Callbacks run on one thread of their own, one after another, in the order of the events. Any

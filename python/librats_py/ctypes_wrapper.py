@@ -15,6 +15,7 @@ from ctypes import (
     Structure,
     c_char_p,
     c_int,
+    c_int64,
     c_size_t,
     c_ssize_t,
     c_uint,
@@ -148,6 +149,18 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_get_historical_peer_ids": (_strings, (_handle, _int_out)),
     "rats_load_configuration": (c_int, (_handle,)),
     "rats_save_configuration": (c_int, (_handle,)),
+    # round trips and exchange
+    "rats_ping_peer": (c_int, (_handle, c_char_p, c_int, POINTER(c_int64))),
+    "rats_get_peer_rtt_us": (c_int64, (_handle, c_char_p)),
+    "rats_request_peers": (c_int, (_handle, c_char_p)),
+    # bans and limits
+    "rats_ban_peer": (c_int, (_handle, c_char_p, c_int64, c_char_p)),
+    "rats_ban_address": (c_int, (_handle, c_char_p, c_int64, c_char_p)),
+    "rats_unban": (c_int, (_handle, c_char_p)),
+    "rats_get_bans_json": (c_void_p, (_handle,)),
+    "rats_set_peer_limits": (c_int, (_handle, c_char_p, c_int64, c_int64)),
+    "rats_clear_peer_limits": (c_int, (_handle, c_char_p)),
+    "rats_get_limits_json": (c_void_p, (_handle,)),
     # protocol
     "rats_set_protocol_name": (c_int, (_handle, c_char_p)),
     "rats_set_protocol_version": (c_int, (_handle, c_char_p)),
@@ -193,7 +206,6 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_take_batch": (c_void_p, (_handle, c_int, POINTER(c_size_t))),
     "rats_release_batch": (None, (_handle, c_void_p)),
     "rats_batch_fd": (c_int, (_handle,)),
-    "rats_end_wait": (None, (_handle,)),
     # the library's log in this process
     "rats_set_logging_enabled": (None, (c_int,)),
     "rats_set_log_level": (None, (c_char_p,)),

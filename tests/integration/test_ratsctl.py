@@ -101,6 +101,7 @@ KINDS = {
     "text": lambda value: isinstance(value, str),
     "uint": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
     "bool": lambda value: isinstance(value, bool),
+    "real": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "object": lambda value: isinstance(value, dict),
     "id": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value),
 }
@@ -140,6 +141,9 @@ def recipes(first, second):
     return {
         "status": ["status"], "peers": ["peers"], "peer": ["peer", second.peer_id[:8]],
         "connect": ["connect", "127.0.0.1:%d" % second.port], "send": ["send", "all", "text"],
+        "ping": ["ping", second.peer_id], "request-peers": ["request-peers", second.peer_id],
+        "ban": ["ban", "192.0.2.0/24", "--for=1h", "--reason=a test"], "bans": ["bans"],
+        "unban": ["unban", "192.0.2.0/24"], "limit": ["limit"],
         "clients": ["clients"], "wait": ["wait", "--peers=1", "--timeout=10"],
         "protocol list": ["protocol", "list"], "protocol describe": ["protocol", "describe"],
         "call": ["call", "peer.list"], "log-level": ["log-level"], "version": ["version"],
@@ -162,11 +166,13 @@ def test_every_command_speaks_json(pair, command_table):
     assert {name.split()[0] for name in recipe} | {"recv"} == set(command_table)
     assert {name for name in SCHEMA if name.islower()} == set(recipe) | {"recv"}
     lists = {"peers": "PEER", "clients": "CLIENT", "known list": "KNOWN",
-             "reconnect list": "TARGET"}
+             "reconnect list": "TARGET", "bans": "BAN"}
     for name, words in recipe.items():
         if name in ONCE:
             continue
         check_document(json_of(first.ctl(*words, "--json")), name, name)
+        if name == "unban":
+            json_of(first.ctl(*recipe["ban"], "--json"))
         printed = lines_of(first.ctl("--json=lines", *words))
         assert printed, name
         for line in printed:
@@ -201,9 +207,10 @@ def test_the_columns_of_peers(shared_pair):
     done = first.ctl("peers", "--format=tab")
     assert done.returncode == DONE, done.stderr
     row, = done.stdout.splitlines()
-    peer, address, direction, transport, encrypted, seconds = row.split("\t")
+    peer, address, direction, transport, encrypted, seconds, round_trip = row.split("\t")
     assert (peer, direction, transport, encrypted) == (second.peer_id, "out", "tcp", "yes")
     assert address == "127.0.0.1:%d" % second.port and seconds.isdigit()
+    assert round_trip == "-" or float(round_trip) > 0
     assert second.ctl("peers", "--format=tab").stdout.split("\t")[2] == "in"
 
 
@@ -722,7 +729,7 @@ def test_hostile_fields_of_a_daemon(scripted):
                   ["monitor", "--count=1"], ["monitor", "--count=1", "--json"]):
         done = node.ctl(*words)
         assert done.returncode in (DONE, NOT_FOUND), done.stderr
-        assert is_clean(without_tabs(done.stdout, 5) + done.stderr), words
+        assert is_clean(without_tabs(done.stdout, 6) + done.stderr), words
 
 
 def test_a_gap_in_the_numbers_is_said(scripted):

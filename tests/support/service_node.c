@@ -1,0 +1,282 @@
+#include "service_node.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/alloc.h"
+
+#define MAX_SECTIONS SERVICE_NODE_MAX
+
+struct host {
+    struct service_node *node;
+    struct instance_facts facts;
+    struct config_section sections[MAX_SECTIONS];
+    size_t section_count;
+};
+
+struct request {
+    struct service_call *call;
+    json_t *params;
+    void (*on_cancel)(void *arg);
+    void *arg;
+};
+
+/* ---- what services ask of the host ---- */
+
+struct loop *host_loop(const struct host *host)
+{
+    return sim_node_loop(host->node->mesh.node);
+}
+
+struct mesh *host_mesh(const struct host *host)
+{
+    return host->node->mesh.mesh;
+}
+
+struct metrics *host_metrics(const struct host *host)
+{
+    return host->node->mesh.metrics;
+}
+
+const struct config *host_config(const struct host *host)
+{
+    return host->node->config;
+}
+
+const struct instance_facts *host_facts(const struct host *host)
+{
+    return &host->facts;
+}
+
+struct worker *host_worker(const struct host *host)
+{
+    (void)host;
+    return NULL;
+}
+
+void host_emit(struct host *host, enum event_id event, json_t *fields)
+{
+    (void)event;
+    host->node->events++;
+    json_decref(fields);
+}
+
+/* ---- requests ---- */
+
+const json_t *request_params(const struct request *request)
+{
+    return request->params;
+}
+
+uint64_t request_session(const struct request *request)
+{
+    (void)request;
+    return 1;
+}
+
+bool request_may_control(const struct request *request)
+{
+    (void)request;
+    return true;
+}
+
+static void finish(struct request *request, json_t *result, enum proto_error error)
+{
+    struct service_call *call = request->call;
+    assert(!call->done);
+    call->done = true;
+    call->result = result;
+    call->error = error;
+    call->request = NULL;
+    json_decref(request->params);
+    free(request);
+}
+
+void request_reply(struct request *request, json_t *result)
+{
+    finish(request, result == NULL ? json_object() : result, PROTO_ERROR_COUNT);
+}
+
+void request_fail(struct request *request, enum proto_error error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(request->call->text, sizeof(request->call->text), format, arguments);
+    va_end(arguments);
+    finish(request, NULL, error);
+}
+
+void request_fail_errno(struct request *request, int negative_errno, const char *text)
+{
+    request_fail(request, proto_error_from_errno(negative_errno), "%s", text);
+}
+
+void request_defer(struct request *request, void (*on_cancel)(void *arg), void *arg)
+{
+    request->on_cancel = on_cancel;
+    request->arg = arg;
+    request->call->request = request;
+}
+
+void service_call_cancel(struct service_call *call)
+{
+    struct request *request = call->request;
+    request->on_cancel(request->arg);
+    call->request = NULL;
+    json_decref(request->params);
+    free(request);
+}
+
+void service_call_fini(struct service_call *call)
+{
+    json_decref(call->result);
+    call->result = NULL;
+}
+
+void service_node_call(struct service_node *self, enum method_id method, json_t *params,
+                       struct service_call *call)
+{
+    struct request *request = xalloc(sizeof(*request));
+    *call = (struct service_call){.error = PROTO_ERROR_COUNT};
+    request->call = call;
+    request->params = params;
+    for (size_t i = 0; i < self->count; i++) {
+        const struct method_handler *handler = self->services[i]->methods;
+        for (; handler != NULL && handler->handle != NULL; handler++) {
+            if (handler->method == method) {
+                handler->handle(self->selves[i], request);
+                return;
+            }
+        }
+    }
+    assert(false);
+}
+
+/* ---- the node ---- */
+
+static void on_peer(void *arg, struct peer *peer, enum peer_event event)
+{
+    struct service_node *self = arg;
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->services[i]->on_peer != NULL) {
+            self->services[i]->on_peer(self->selves[i], peer, event);
+        }
+    }
+}
+
+static void on_message(void *arg, struct peer *from, const struct message *message)
+{
+    struct service_node *self = arg;
+    for (size_t i = 0; i < self->count; i++) {
+        if ((uint8_t)self->services[i]->type == message->type) {
+            self->services[i]->on_message(self->selves[i], from, message);
+        }
+    }
+}
+
+static void set(struct service_node *self, const char *section, const char *key, const char *value)
+{
+    char error[256] = "";
+    int result = config_set(self->config, section, key, value, error, sizeof(error));
+    if (result != 0) {
+        (void)fprintf(stderr, "%s\n", error);
+    }
+    assert(result == 0);
+    (void)result;
+}
+
+static void open_service(struct service_node *self, const struct service *service)
+{
+    size_t at = self->count;
+    int result = service->open(self->host, &self->selves[at]);
+    assert(result == 0);
+    (void)result;
+    self->services[at] = service;
+    self->count++;
+    if (service->type != WIRE_NONE) {
+        mesh_claim(self->mesh.mesh, service->type, on_message, self);
+    }
+    if (service->start != NULL) {
+        result = service->start(self->selves[at]);
+        assert(result == 0);
+    }
+}
+
+void service_node_init(struct service_node *self, struct sim_node *node, uint8_t secret_seed,
+                       const char *data_directory, const struct service *const *services,
+                       const char *const *mesh_options, const char *const *options)
+{
+    char error[256] = "";
+    memset(self, 0, sizeof(*self));
+    sim_mesh_init(&self->mesh, node, secret_seed, mesh_options);
+    self->data_directory = data_directory;
+    self->host = xalloc(sizeof(*self->host));
+    self->host->node = self;
+    self->host->facts.data_directory = data_directory;
+    for (size_t i = 0; services[i] != NULL; i++) {
+        if (services[i]->config != NULL) {
+            self->host->sections[self->host->section_count++] =
+                (struct config_section){services[i]->name, services[i]->config};
+        }
+    }
+    int result = config_load(self->host->sections, self->host->section_count, NULL, &self->config,
+                             error, sizeof(error));
+    assert(result == 0);
+    (void)result;
+    for (; options != NULL && options[0] != NULL; options += 3) {
+        set(self, options[0], options[1], options[2]);
+    }
+    mesh_observe(self->mesh.mesh, on_peer, self);
+    for (size_t i = 0; services[i] != NULL; i++) {
+        open_service(self, services[i]);
+    }
+}
+
+void service_node_stop(struct service_node *self)
+{
+    for (size_t i = self->count; i-- > 0;) {
+        if (self->services[i]->stop != NULL) {
+            self->services[i]->stop(self->selves[i]);
+        }
+        if (self->services[i]->type != WIRE_NONE) {
+            mesh_disclaim(self->mesh.mesh, self->services[i]->type);
+        }
+    }
+}
+
+void service_node_fini(struct service_node *self)
+{
+    service_node_stop(self);
+    mesh_stop(self->mesh.mesh); /* while the services can still be told of the peers' end */
+    for (size_t i = self->count; i-- > 0;) {
+        self->services[i]->close(self->selves[i]);
+    }
+    self->count = 0;
+    sim_mesh_fini(&self->mesh);
+    config_free(self->config);
+    free(self->host);
+}
+
+void service_node_reload(struct service_node *self, const char *section, const char *key,
+                         const char *value)
+{
+    set(self, section, key, value);
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->services[i]->on_reload != NULL) {
+            self->services[i]->on_reload(self->selves[i]);
+        }
+    }
+}
+
+uint64_t service_node_metric(const struct service_node *self, const char *name)
+{
+    return sim_mesh_metric(&self->mesh, name);
+}
+
+const struct peer_id *service_node_id(const struct service_node *self)
+{
+    return &self->mesh.identity.id;
+}

@@ -1,0 +1,53 @@
+/* Services on a mesh of the simulated network, without ipc/ and clients around them: the test makes
+ * their calls. Linked instead of service/host.c. */
+#ifndef RATSD_TESTS_SERVICE_NODE_H
+#define RATSD_TESTS_SERVICE_NODE_H
+
+#include "service/service.h"
+#include "sim_mesh.h"
+
+#define SERVICE_NODE_MAX 4
+
+struct service_node {
+    struct sim_mesh mesh;
+    struct host *host;
+    struct config *config; /* of the services */
+    const char *data_directory;
+    const struct service *services[SERVICE_NODE_MAX];
+    void *selves[SERVICE_NODE_MAX];
+    size_t count;
+    unsigned events; /* host_emit() */
+};
+
+/* A call of a client, and what became of it. */
+struct service_call {
+    bool done;
+    json_t *result; /* NULL after a failure */
+    enum proto_error error;
+    char text[512];
+    struct request *request; /* while it is deferred */
+};
+
+/* Makes the mesh as sim_mesh_init() does, then opens and starts the services (ends with NULL).
+ * options are of the services: "section", "key", "value", ..., NULL. */
+void service_node_init(struct service_node *self, struct sim_node *node, uint8_t secret_seed,
+                       const char *data_directory, const struct service *const *services,
+                       const char *const *mesh_options, const char *const *options);
+void service_node_fini(struct service_node *self);
+/* Stops the services; calls that wait are answered. */
+void service_node_stop(struct service_node *self);
+/* Sets an option of a service and tells it to read its configuration again. */
+void service_node_reload(struct service_node *self, const char *section, const char *key,
+                         const char *value);
+
+/* params is taken. The call stays the test's until it is done or cancelled. */
+void service_node_call(struct service_node *self, enum method_id method, json_t *params,
+                       struct service_call *call);
+void service_call_cancel(struct service_call *call);
+/* Releases the result. */
+void service_call_fini(struct service_call *call);
+
+uint64_t service_node_metric(const struct service_node *self, const char *name);
+const struct peer_id *service_node_id(const struct service_node *self);
+
+#endif
