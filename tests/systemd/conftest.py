@@ -59,6 +59,7 @@ class Box:
 
     def __init__(self, name):
         self.name = name
+        self.build = plain_build()  # what is installed in it
 
     def up(self, setup):
         done = subprocess.run(["bash", LAB, "up", "--name", self.name, "--setup", setup],

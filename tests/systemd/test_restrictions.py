@@ -22,7 +22,8 @@ ENVIRONMENT = {
     "RATS_UNIT": UNIT, "RATS_UNIT_FACTS": FACTS, "TMPDIR": SCRATCH,
     "RATSD_BIN": "/usr/local/bin/ratsd", "RATSD_PLAIN_BIN": "/usr/local/bin/ratsd",
     "RATSCTL_BIN": "/usr/local/bin/ratsctl", "LIBRATS_LIBRARY": "librats.so.1",
-    "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": TREE + "/tests/support"}
+    "RATS_BUILD_DIR": TREE + "/build", "PYTHONPATH": TREE + "/tests/support",
+    "PYTHONDONTWRITEBYTECODE": "1"}
 FORBIDDEN = """
 import os, restricted
 words = ["/usr/bin/python3", "-c", "import os; os.sched_setaffinity(0, [0])"]
@@ -39,6 +40,9 @@ def tree(booted):
     names = ["conftest.py", "support", "conformance", "interop", "integration", "vectors"]
     booted.put(names, source, TREE + "/tests")
     booted.put(["python"], daemons.ROOT, TREE)
+    support = os.path.join(booted.build, "tests", "support")  # what is preloaded into daemons
+    booted.put([name for name in os.listdir(support) if name.endswith(".so")], support,
+               TREE + "/build/tests/support")
     return booted
 
 
