@@ -47,6 +47,13 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_off_message(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_send_message(NULL, "x", "x", "1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_broadcast_message(NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_ping_peer(NULL, "x", 1, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_request_peers(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_ban_peer(NULL, "x", 0, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_ban_address(NULL, "x", 0, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_unban(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_set_peer_limits(NULL, "x", 0, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_clear_peer_limits(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
     char unwritten = 'x';
     char *result = &unwritten;
     assert_int_equal(rats_call(NULL, "x", NULL, 0, &result), RATS_ERROR_INVALID_PARAMETER);
@@ -73,6 +80,9 @@ static void counts_and_getters_give_nothing(void **state)
     assert_null(rats_get_instance_json(NULL));
     assert_null(rats_get_connection_statistics_json(NULL));
     assert_null(rats_get_peer_info_json(NULL, "x"));
+    assert_int_equal(rats_get_peer_rtt_us(NULL, "x"), -1);
+    assert_null(rats_get_bans_json(NULL));
+    assert_null(rats_get_limits_json(NULL));
     assert_null(rats_get_protocol_name(NULL));
     assert_null(rats_get_protocol_version(NULL));
     assert_null(rats_get_log_file_path(NULL));
@@ -155,6 +165,14 @@ static void null_pointers_on_a_handle_are_refused_by_family(void **state)
     assert_int_equal(rats_broadcast_message(none, NULL, "1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_broadcast_message(none, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_call(none, NULL, NULL, 0, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_ping_peer(none, NULL, 1, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_request_peers(none, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_ban_peer(none, NULL, 0, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_ban_address(none, NULL, 0, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_unban(none, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_set_peer_limits(none, NULL, 0, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_clear_peer_limits(none, NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_get_peer_rtt_us(none, NULL), -1);
     assert_null(rats_get_peer_info_json(none, NULL));
     assert_null(rats_get_peer_ids(none, NULL));
     assert_null(rats_take_batch(none, 0, NULL));

@@ -143,6 +143,51 @@ static void ages_use_the_two_largest_units(void **state)
     assert_true(strlen(age_format(UINT64_MAX, text)) < AGE_SIZE);
 }
 
+static void times_have_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } cases[] = {{"1", 1},
+                 {"90", 90},
+                 {"45s", 45},
+                 {"30m", 1800},
+                 {"2h", 7200},
+                 {"7d", 604800},
+                 {"36500d", UINT64_C(3153600000)}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t seconds = 0;
+        assert_int_equal(duration_parse(cases[i].text, &seconds), 0);
+        assert_int_equal(seconds, cases[i].seconds);
+    }
+    static const char *const bad[] = {"",   "0",  "s",   "0h",  "1.5h",   "-1",
+                                      "1w", "h1", "1mm", "1 m", "36501d", "99999999999999999999",
+                                      "1H"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint64_t seconds = 0;
+        assert_true(duration_parse(bad[i], &seconds) < 0);
+    }
+}
+
+static void sizes_have_a_unit(void **state)
+{
+    (void)state;
+    uint64_t bytes = 7;
+    assert_int_equal(size_parse("0", &bytes), 0);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(size_parse("64K", &bytes), 0);
+    assert_int_equal(bytes, 65536);
+    assert_int_equal(size_parse("2M", &bytes), 0);
+    assert_int_equal(bytes, 2097152);
+    assert_int_equal(size_parse("1G", &bytes), 0);
+    assert_int_equal(bytes, 1073741824);
+    static const char *const bad[] = {"", "K", "1k", "1T", "1KK", "-1", "0x10", "9999999999G"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_true(size_parse(bad[i], &bytes) < 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +198,8 @@ int main(void)
         cmocka_unit_test(a_hostile_pattern_ends),
         cmocka_unit_test(numbers_are_digits_within_bounds),
         cmocka_unit_test(seconds_have_three_decimals),
+        cmocka_unit_test(times_have_a_unit),
+        cmocka_unit_test(sizes_have_a_unit),
         cmocka_unit_test(ages_use_the_two_largest_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
