@@ -1184,15 +1184,24 @@ RATS_API void rats_set_event_callback(rats_client_t client, rats_event_cb callba
  * @param timeout_ms  milliseconds to wait for one; 0 = do not wait; negative = for ever
  * @param ret_size    bytes in the batch; 0 without one
  * @return the batch, readable until rats_release_batch(); NULL after the timeout
- *         (RATS_ERROR_TIMEOUT), when rats_stop() ended the wait (RATS_SUCCESS), when the handle is
- *         being destroyed (RATS_ERROR_NOT_RUNNING: take no more), or for a handle with callbacks
- *         (RATS_ERROR_INVALID_PARAMETER)
+ *         (RATS_ERROR_TIMEOUT), when rats_stop() or rats_end_wait() ended the wait (RATS_SUCCESS),
+ *         when the handle is being destroyed (RATS_ERROR_NOT_RUNNING: take no more), or for a
+ *         handle with callbacks (RATS_ERROR_INVALID_PARAMETER)
  * Any number of batches may be held; they count as unread until released. A batch that is held
  * while the handle is destroyed stays readable; rats_release_batch() is then the only function the
  * handle may be given to, and the last batch frees it. Thread-safe.
  * IPC: EVENT and MESSAGE frames. Since 1.0.
  */
 RATS_API const void *rats_take_batch(rats_client_t client, int timeout_ms, size_t *ret_size);
+
+/**
+ * End a wait of rats_take_batch(): one that is in progress, or else the next one. What has arrived
+ * is returned all the same.
+ *
+ * @param client  handle created with RATS_DISPATCH_BATCHES; borrowed
+ * Thread-safe. IPC: none. Since 1.0.
+ */
+RATS_API void rats_end_wait(rats_client_t client);
 
 /**
  * Give back a batch.

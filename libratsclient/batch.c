@@ -27,6 +27,34 @@ static struct slice *take_live(struct client *client)
     return slice;
 }
 
+/* (locked) The next one, waiting for it; NULL with the last error set, to none when the wait was
+ * ended. */
+static struct slice *await_live(struct client *client, int timeout_ms)
+{
+    const int64_t deadline_ms = timeout_ms == 0 ? 0 : clock_deadline(timeout_ms);
+    const unsigned stops = client->stops;
+    int rc = 0;
+    while (!client->closing && client->stops == stops) {
+        struct slice *slice = take_live(client);
+        if (slice != NULL) {
+            return slice;
+        }
+        if (timeout_ms == 0 || rc == -ETIMEDOUT) {
+            (void)error_set(RATS_ERROR_TIMEOUT, "nothing arrived within %d ms", timeout_ms);
+            return NULL;
+        }
+        if (client->wait_ended) {
+            client->wait_ended = false;
+            return NULL;
+        }
+        rc = reading_await(client, deadline_ms);
+    }
+    if (client->closing) {
+        (void)error_set(RATS_ERROR_NOT_RUNNING, "the handle is being destroyed");
+    }
+    return NULL;
+}
+
 const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_size)
 {
     if (ret_size != NULL) {
@@ -40,32 +68,29 @@ const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_si
         (void)error_set(RATS_ERROR_INVALID_PARAMETER, "ret_size is NULL");
         return NULL;
     }
-    const int64_t deadline_ms = timeout_ms == 0 ? 0 : clock_deadline(timeout_ms);
     client_lock(client);
     client->waiters++;
-    const unsigned stops = client->stops;
-    struct slice *slice = NULL;
-    int rc = 0;
-    while (!client->closing && client->stops == stops) {
-        slice = take_live(client);
-        if (slice != NULL || timeout_ms == 0 || rc == -ETIMEDOUT) {
-            break;
-        }
-        rc = reading_await(client, deadline_ms);
-    }
+    struct slice *slice = await_live(client, timeout_ms);
     const void *data = NULL;
     if (slice != NULL) {
         client->pins++;
         *ret_size = slice->size;
         data = slice_data(slice);
-    } else if (client->closing) {
-        (void)error_set(RATS_ERROR_NOT_RUNNING, "the handle is being destroyed");
-    } else if (client->stops == stops) {
-        (void)error_set(RATS_ERROR_TIMEOUT, "nothing arrived within %d ms", timeout_ms);
     }
     client_leave(client);
     client_unlock(client);
     return data;
+}
+
+void rats_end_wait(rats_client_t handle)
+{
+    struct client *client = enter(handle);
+    if (client != NULL) {
+        client_lock(client);
+        client->wait_ended = true;
+        reading_interrupt(client);
+        client_unlock(client);
+    }
 }
 
 void rats_release_batch(rats_client_t handle, const void *batch)

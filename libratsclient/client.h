@@ -96,6 +96,7 @@ struct client {
     unsigned stream_epoch;     /* of what is being read: 0 until this connection's session.start is
                                   answered */
     unsigned stops;            /* rats_stop() calls, for those who wait for a batch */
+    bool wait_ended;           /* by rats_end_wait(), for the first of them that looks */
     int64_t leave_deadline_ms; /* rats_destroy() is over by then */
     unsigned waiters;          /* threads inside the library that wait for something */
     unsigned pins;             /* the owner and every held batch; the last one frees the handle */

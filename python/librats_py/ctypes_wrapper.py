@@ -206,6 +206,7 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_take_batch": (c_void_p, (_handle, c_int, POINTER(c_size_t))),
     "rats_release_batch": (None, (_handle, c_void_p)),
     "rats_batch_fd": (c_int, (_handle,)),
+    "rats_end_wait": (None, (_handle,)),
     # the library's log in this process
     "rats_set_logging_enabled": (None, (c_int,)),
     "rats_set_log_level": (None, (c_char_p,)),

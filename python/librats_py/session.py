@@ -12,7 +12,6 @@ import atexit
 import ctypes
 import logging
 import os
-import select
 import threading
 import time
 import weakref
@@ -106,7 +105,6 @@ class Session:
         self._forked = False
         self._destroyed = False
         self._loop_ended = False
-        self._wake_out, self._wake_in = os.pipe()
         self._thread = threading.Thread(target=self._run, name="librats-dispatch", daemon=True)
         _sessions.add(self)
         self._thread.start()
@@ -233,16 +231,9 @@ class Session:
         process = self.dispatcher.process_memory
         handle = self._address
         busy = self._busy
-        # Waiting here and not inside rats_take_batch(): its wait can only be ended from outside
-        # by a call that might come a moment too early, a byte in a pipe cannot.
-        waiter = select.poll()
-        waiter.register(lib.rats_batch_fd(handle), select.POLLIN)
-        waiter.register(self._wake_out, select.POLLIN)
-        wait = waiter.poll
         try:
             while self._handle is not None:
-                wait()
-                batch = take(handle, 0, size_out)
+                batch = take(handle, -1, size_out)
                 if not batch:
                     continue
                 with busy:
@@ -277,7 +268,7 @@ class Session:
         with self._lock:
             if self._handle is not None:
                 self._handle = None
-                os.write(self._wake_in, b"x")
+                self.lib.rats_end_wait(self._address)
         if self._forked:
             return
         self.dispatcher.stop()
@@ -299,11 +290,6 @@ class Session:
             self._destroyed = True
         _sessions.discard(self)
         self.lib.rats_destroy(self._address)
-        self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        os.close(self._wake_in)
-        os.close(self._wake_out)
 
     def _after_fork_in_child(self) -> None:
         """The dispatch thread and the threads inside calls exist in the parent only."""
@@ -314,7 +300,6 @@ class Session:
         self._destroyed = True
         # In a child the library only closes its descriptors.
         self.lib.rats_destroy(self._address)
-        self._close_pipe()
 
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()

@@ -43,7 +43,7 @@ def test_an_unknown_method_fails_that_call_only(shared_daemon):
 
 def test_every_row_of_the_table_has_a_handler(shared_daemon):
     """With parameters of wrong types each method that has any is refused by the validator, which
-    runs before a handler; the others answer. None is unknown."""
+    runs before a handler; the others answer, or are for private instances only. None is unknown."""
     client = shared_daemon.client()
     for name, row in client.tables.methods.items():
         if name == "hello":
@@ -53,6 +53,9 @@ def test_every_row_of_the_table_has_a_handler(shared_daemon):
             client.call(name, wrong)
             assert not wrong, "%s took nonsense" % name
         except ratsipc.Failed as failed:
+            if not wrong:
+                assert failed.error == "not_permitted", "%s: %s" % (name, failed)
+                continue
             assert failed.error == "invalid_parameter", "%s: %s" % (name, failed)
             assert any(field in failed.text for field in wrong), failed.text
 
@@ -68,8 +71,8 @@ WRONG = {
     "object": [[], "x", 7, None],
 }
 RIGHT = {"peer": "ab" * 32, "host": "127.0.0.1", "port": 9, "channel": "c", "level": "info",
-         "events": [], "max_peers": 0, "type": "t", "subject": "192.0.2.1", "messages_per_second": 1,
-         "bytes_per_second": 0}
+         "events": [], "max_peers": 0, "type": "t", "security": "noise", "subject": "192.0.2.1",
+         "messages_per_second": 1, "bytes_per_second": 0}
 
 
 def test_each_parameter_of_each_method_is_checked(shared_daemon):
@@ -251,6 +254,50 @@ def test_one_byte_at_a_time_for_a_hundred_calls(shared_daemon):
         for byte in ratsipc.encode_call(frame_id, "log.get_level"):
             client.send(bytes([byte]))
         client.finish(frame_id)
+
+
+# --- private instances ---
+
+def private_client(node):
+    """The first session of a private instance: it ends with its last one, so nobody may look first."""
+    node.spawn()
+    clients = []
+
+    def attached():
+        try:
+            clients.append(node.client(name="owner"))
+        except (FileNotFoundError, ConnectionRefusedError):
+            pass
+        return clients
+    return wait_until(attached, "the private instance answers")[0]
+
+
+def test_a_private_instance_shows_its_key_and_switches_its_security(daemon):
+    node = daemon.make(options=["--private"])
+    client = private_client(node)
+    assert client.info["shared"] is False and client.info["on_demand"] is False
+    with open(os.path.join(node.state, "identity.key"), "rb") as file:
+        assert client.call("instance.get_key") == {"key": file.read().hex()}
+    other = node.client()
+    with pytest.raises(ratsipc.Failed) as failed:
+        client.call("instance.set_security", {"security": "plaintext"})
+    assert failed.value.error == "busy"
+    other.close()
+    wait_until(lambda: client.call("instance.get")["sessions"] == 1, "the other has left")
+    client.call("session.start")
+    client.call("instance.set_security", {"security": "plaintext"})
+    assert client.wait_event("instance.changed", where=lambda f: f["security"] == "plaintext")
+    assert client.call("instance.get")["security"] == "plaintext"
+    client.close()
+    node.process.wait(20)
+
+
+def test_a_shared_instance_keeps_its_key_and_its_security_to_itself(shared_daemon):
+    client = shared_daemon.client()
+    for method, params in (("instance.get_key", {}), ("instance.set_security", {"security": "noise"})):
+        with pytest.raises(ratsipc.Failed) as failed:
+            client.call(method, params)
+        assert failed.value.error == "not_permitted" and "shared" in failed.value.text
 
 
 # --- roles ---

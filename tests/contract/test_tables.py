@@ -21,6 +21,7 @@ NOT_WRAPPED = {
     "rats_create_at": "rats_create_with does it",
     "rats_connect": "rats_connect_with_strategy does it",
     "rats_once_message": "the dispatcher counts, over rats_on_message",
+    "rats_batch_fd": "for event loops; the dispatch thread waits in rats_take_batch",
     "rats_error_string": "the exceptions have their own words",
 }
 UNITS = {"_ms": "millisecond", "_ms_ago": "millisecond", "_seconds": "second", "_bytes": "byte"}

@@ -187,6 +187,20 @@ static void stop_ends_a_wait_and_drops_what_waits(void **state)
     assert_int_equal(wait_code, RATS_SUCCESS);
 }
 
+static void a_wait_is_ended_from_outside_however_early(void **state)
+{
+    (void)state;
+    fake_start(&daemon_side, client);
+    expect_batches(1, "event peer.connected 0\n");
+    rats_end_wait(client); /* the next one */
+    assert_int_equal(take_for_ever(client), 1);
+    assert_int_equal(wait_code, RATS_SUCCESS);
+    struct fake_task *waiting = fake_run(take_for_ever, client);
+    rats_end_wait(client);
+    assert_int_equal(fake_join(waiting), 1);
+    assert_int_equal(wait_code, RATS_SUCCESS);
+}
+
 static void destroy_ends_a_wait(void **state)
 {
     (void)state;
@@ -293,6 +307,7 @@ int main(void)
         TEST(the_descriptor_is_readable_while_something_waits),
         TEST(a_lost_daemon_is_told_in_the_stream),
         TEST(stop_ends_a_wait_and_drops_what_waits),
+        TEST(a_wait_is_ended_from_outside_however_early),
         TEST(destroy_ends_a_wait),
         TEST(an_application_that_does_not_take_pauses_the_reader_but_calls_go_on),
     };

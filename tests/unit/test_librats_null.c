@@ -96,6 +96,7 @@ static void counts_and_getters_give_nothing(void **state)
     assert_null(rats_take_batch(NULL, 0, &size));
     assert_int_equal(size, 0);
     assert_int_equal(rats_batch_fd(NULL), -1);
+    rats_end_wait(NULL);
 }
 
 static void functions_without_a_result_do_nothing(void **state)
