@@ -31,9 +31,10 @@
  *
  * NULL HANDLES give RATS_ERROR_INVALID_HANDLE from functions that take nothing else or only
  * integers, and from rats_send_string(); RATS_ERROR_INVALID_PARAMETER from functions that also take
- * a pointer; 0 or NULL from getters; nothing from functions without a result. A NULL pointer where
- * one is required gives RATS_ERROR_INVALID_PARAMETER, 0 or NULL. Arguments are checked before the
- * state.
+ * a pointer; 0 or NULL from getters; nothing from functions without a result. A handle that was
+ * destroyed, and a value that never was one, gives RATS_ERROR_INVALID_HANDLE, 0 or NULL. A NULL
+ * pointer where one is required gives RATS_ERROR_INVALID_PARAMETER, 0 or NULL. Arguments are
+ * checked before the state.
  *
  * TEXT is UTF-8 and ends with NUL. What a peer sent is passed on byte for byte and may be anything.
  * Peer ids are 64 hexadecimal digits, lower case when returned, either case when given; treat them
@@ -61,7 +62,7 @@ typedef void *rats_client_t;
 /** Results of functions; rats_error_string() gives a sentence for each. */
 typedef enum {
     RATS_SUCCESS = 0,
-    RATS_ERROR_INVALID_HANDLE = -1,    /**< the handle is NULL */
+    RATS_ERROR_INVALID_HANDLE = -1,    /**< the handle is NULL or was destroyed */
     RATS_ERROR_INVALID_PARAMETER = -2, /**< an argument is NULL, malformed or out of range */
     RATS_ERROR_NOT_RUNNING = -3,       /**< the session is not started, or the daemon is gone */
     RATS_ERROR_OPERATION_FAILED = -4,  /**< it failed; rats_last_error_message() says why */
@@ -263,8 +264,13 @@ RATS_API rats_client_t rats_create_with(const rats_options_t *options);
  * Inside a callback of this handle it returns at once; that callback is the last, and memory is
  * released after it returns.
  *
+ * Other threads may be inside calls on the handle: those that wait for something return
+ * RATS_ERROR_NOT_RUNNING, 0 or NULL, and memory is released when the last of them has returned. Who
+ * comes later gets RATS_ERROR_INVALID_HANDLE, 0 or NULL, however late; so does whoever destroys the
+ * handle again.
+ *
  * @param client  handle, or NULL; taken
- * Thread-safe against callbacks; no other thread may use the handle any more. IPC: none. Since 1.0.
+ * Thread-safe; may be called from a callback. IPC: none. Since 1.0.
  */
 RATS_API void rats_destroy(rats_client_t client);
 
@@ -1188,8 +1194,8 @@ RATS_API void rats_set_event_callback(rats_client_t client, rats_event_cb callba
  *         when the handle is being destroyed (RATS_ERROR_NOT_RUNNING: take no more), or for a
  *         handle with callbacks (RATS_ERROR_INVALID_PARAMETER)
  * Any number of batches may be held; they count as unread until released. A batch that is held
- * while the handle is destroyed stays readable; rats_release_batch() is then the only function the
- * handle may be given to, and the last batch frees it. Thread-safe.
+ * while the handle is destroyed stays readable; rats_release_batch() is then the only function that
+ * still takes the handle, and the last batch frees it. Thread-safe.
  * IPC: EVENT and MESSAGE frames. Since 1.0.
  */
 RATS_API const void *rats_take_batch(rats_client_t client, int timeout_ms, size_t *ret_size);

@@ -3,17 +3,16 @@
 
 #include "client.h"
 #include "clock.h"
+#include "process.h"
 
-/* The handle if it delivers batches; the last error is set otherwise. */
-static struct client *enter(rats_client_t handle)
+/* Whether there is a handle and it delivers batches; the last error is set otherwise. */
+static bool has_batches(const struct client *client)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
     if (client != NULL && !client->batches) {
         (void)error_set(RATS_ERROR_INVALID_PARAMETER,
                         "the handle has callbacks; RATS_DISPATCH_BATCHES was not asked for");
-        return NULL;
     }
-    return client;
+    return client != NULL && client->batches;
 }
 
 /* (locked) The next slice that belongs to the present start. */
@@ -60,8 +59,8 @@ const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_si
     if (ret_size != NULL) {
         *ret_size = 0;
     }
-    struct client *client = enter(handle);
-    if (client == NULL) {
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
+    if (!has_batches(client)) {
         return NULL;
     }
     if (ret_size == NULL) {
@@ -73,7 +72,7 @@ const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_si
     struct slice *slice = await_live(client, timeout_ms);
     const void *data = NULL;
     if (slice != NULL) {
-        client->pins++;
+        handle_hold_again(handle);
         *ret_size = slice->size;
         data = slice_data(slice);
     }
@@ -84,8 +83,8 @@ const void *rats_take_batch(rats_client_t handle, int timeout_ms, size_t *ret_si
 
 void rats_end_wait(rats_client_t handle)
 {
-    struct client *client = enter(handle);
-    if (client != NULL) {
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
+    if (has_batches(client)) {
         client_lock(client);
         client->wait_ended = true;
         reading_interrupt(client);
@@ -93,27 +92,42 @@ void rats_end_wait(rats_client_t handle)
     }
 }
 
-void rats_release_batch(rats_client_t handle, const void *batch)
+/* The batch has a hold on the handle, also when that was destroyed meanwhile. */
+static bool give_back(struct client *client, const void *batch)
 {
-    struct client *client = enter(handle);
-    if (client == NULL || batch == NULL) {
-        return;
-    }
     client_lock(client);
     struct slice *slice = inbox_find_held(&client->inbox, batch);
+    if (slice != NULL) {
+        client_release_slice(client, slice);
+    }
+    client_unlock(client);
     if (slice == NULL) {
-        client_unlock(client);
         (void)error_set(RATS_ERROR_INVALID_PARAMETER, "that is not a batch of this handle");
+    }
+    return slice != NULL;
+}
+
+void rats_release_batch(rats_client_t handle, const void *batch)
+{
+    struct client *client = handle_hold_retired(handle);
+    if (client == NULL || client->generation != process_generation()) {
+        client_exit(&client);
+        /* Says what is wrong with the handle. */
+        ENTER(none, handle, RATS_ERROR_INVALID_PARAMETER);
+        (void)none;
         return;
     }
-    client_release_slice(client, slice);
-    client_unpin(client);
+    error_clear();
+    if (has_batches(client) && batch != NULL && give_back(client, batch)) {
+        handle_release(handle);
+    }
+    client_exit(&client);
 }
 
 int rats_batch_fd(rats_client_t handle)
 {
-    struct client *client = enter(handle);
-    if (client == NULL) {
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
+    if (!has_batches(client)) {
         return -1;
     }
     client_lock(client);

@@ -3,7 +3,7 @@
 #include "client.h"
 
 #define SET(kind)                                                                                  \
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);                       \
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);                                              \
     if (client != NULL) {                                                                          \
         client_lock(client);                                                                       \
         client->callbacks.kind = callback;                                                         \
@@ -12,7 +12,7 @@
     }
 
 #define SET_WITH_CHANNEL(kind)                                                                     \
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);                       \
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);                                              \
     if (client != NULL) {                                                                          \
         client_lock(client);                                                                       \
         client->callbacks.kind = callback;                                                         \

@@ -141,7 +141,7 @@ void channels_fini(struct client *client)
 rats_error_t rats_channel_on(rats_client_t handle, const char *channel, rats_channel_cb callback,
                              void *user_data)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }
@@ -171,7 +171,7 @@ rats_error_t rats_channel_on(rats_client_t handle, const char *channel, rats_cha
 
 rats_error_t rats_channel_off(rats_client_t handle, const char *channel)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }

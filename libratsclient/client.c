@@ -6,20 +6,32 @@
 #include "clock.h"
 #include "process.h"
 
-struct client *client_enter(rats_client_t handle, int null_code)
+struct client *client_acquire(rats_client_t handle, int null_code)
 {
-    struct client *client = handle;
-    if (client == NULL) {
+    if (handle == NULL) {
         (void)error_set(null_code, "the handle is NULL");
         return NULL;
     }
+    struct client *client = handle_hold(handle);
+    if (client == NULL) {
+        (void)error_set(RATS_ERROR_INVALID_HANDLE, "the handle was destroyed, or never was one");
+        return NULL;
+    }
     if (client->generation != process_generation()) {
+        handle_release(handle);
         (void)error_set(RATS_ERROR_NOT_RUNNING,
                         "the handle belongs to the parent process; create one after fork()");
         return NULL;
     }
     error_clear();
     return client;
+}
+
+void client_exit(struct client **client)
+{
+    if (*client != NULL) {
+        handle_release((*client)->handle);
+    }
 }
 
 void client_lock(struct client *client)
@@ -126,7 +138,7 @@ static int check_startable(const struct client *client)
 
 int rats_start(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -191,7 +203,7 @@ static void stop(struct client *client, int64_t deadline_ms)
 
 void rats_stop(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client != NULL) {
         client_lock(client);
         stop(client, clock_deadline(STOP_TIMEOUT_MS));
@@ -200,15 +212,6 @@ void rats_stop(rats_client_t handle)
 }
 
 /* The end ----------------------------------------------------------------------------------- */
-
-void client_unpin(struct client *client)
-{
-    const bool last = --client->pins == 0;
-    client_unlock(client);
-    if (last) {
-        client_free(client);
-    }
-}
 
 void client_finish(struct client *client)
 {
@@ -222,7 +225,8 @@ void client_finish(struct client *client)
     while (client->waiters > 0) {
         (void)condition_wait(&client->quiet, &client->lock, CLOCK_FOR_EVER);
     }
-    client_unpin(client);
+    client_unlock(client);
+    handle_release(client->handle);
 }
 
 static void destroy_in_child(struct client *client)
@@ -233,17 +237,9 @@ static void destroy_in_child(struct client *client)
     }
 }
 
-void rats_destroy(rats_client_t handle)
+/* From outside or inside a callback. */
+static void destroy(struct client *client)
 {
-    struct client *client = handle;
-    if (client != NULL && client->generation != process_generation()) {
-        destroy_in_child(client);
-        return;
-    }
-    client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
-    if (client == NULL) {
-        return;
-    }
     const bool in_callback = client_in_callback(client);
     client_lock(client);
     client->leave_deadline_ms = clock_deadline(STOP_TIMEOUT_MS);
@@ -263,4 +259,22 @@ void rats_destroy(rats_client_t handle)
         (void)pthread_join(client->dispatcher, NULL);
     }
     client_finish(client);
+}
+
+void rats_destroy(rats_client_t handle)
+{
+    struct client *client = handle_hold(handle);
+    if (client == NULL) {
+        (void)error_set(RATS_ERROR_INVALID_HANDLE, "the handle is NULL or was destroyed");
+        return;
+    }
+    error_clear();
+    if (handle_retire(handle)) { /* otherwise another thread was first */
+        if (client->generation != process_generation()) {
+            destroy_in_child(client);
+        } else {
+            destroy(client);
+        }
+    }
+    handle_release(handle);
 }

@@ -20,6 +20,7 @@
 #include "calls.h"
 #include "daemon_log.h"
 #include "error.h"
+#include "handle.h"
 #include "inbox.h"
 #include "librats.h"
 #include "log.h"
@@ -71,13 +72,14 @@ struct channel {
 };
 
 struct client {
-    struct list node;    /* of all handles of the process; under a lock of its own */
-    unsigned generation; /* of forks; constant */
-    bool batches;        /* constant */
-    int requested_port;  /* constant */
-    char *name;          /* constant */
-    char *slow;          /* constant */
-    char *socket_path;   /* changed by the reader only; NULL: a handle that never is attached */
+    struct list node;     /* of all handles of the process; under a lock of its own */
+    rats_client_t handle; /* constant */
+    unsigned generation;  /* of forks; constant */
+    bool batches;         /* constant */
+    int requested_port;   /* constant */
+    char *name;           /* constant */
+    char *slow;           /* constant */
+    char *socket_path;    /* changed by the reader only; NULL: a handle that never is attached */
     struct origin origin;
     struct move *move; /* what the reader is asked for and has not taken yet; NULL */
     bool moving;
@@ -99,7 +101,6 @@ struct client {
     bool wait_ended;           /* by rats_end_wait(), for the first of them that looks */
     int64_t leave_deadline_ms; /* rats_destroy() is over by then */
     unsigned waiters;          /* threads inside the library that wait for something */
-    unsigned pins;             /* the owner and every held batch; the last one frees the handle */
     int demanded_peers;        /* rats_set_max_peers(); 0 = none */
     char *watched;             /* parameters of the last session.watch; NULL */
     struct outbox outbox;
@@ -134,9 +135,15 @@ void client_free(struct client *client);
 
 /* client.c ----------------------------------------------------------------------------------- */
 
-/* The handle, or NULL with the last error set to `null_code`, or to NOT_RUNNING in a forked child.
- * Clears the last error otherwise. */
-struct client *client_enter(rats_client_t handle, int null_code);
+/* The client of a handle, held; or NULL with the last error set: to `null_code` when the handle is
+ * NULL, to INVALID_HANDLE when it was destroyed, to NOT_RUNNING in a forked child. Clears the last
+ * error otherwise. */
+struct client *client_acquire(rats_client_t handle, int null_code);
+/* Gives up that hold, at the end of the block in which ENTER stands. */
+void client_exit(struct client **client);
+/* At the head of a public function: the same, held until the function returns. */
+#define ENTER(name, handle, null_code)                                                             \
+    struct client *name __attribute__((cleanup(client_exit))) = client_acquire(handle, null_code)
 /* Lets the reader look around. Needs no lock. */
 void client_wake(const struct client *client);
 void client_drain_wake(const struct client *client);
@@ -148,14 +155,13 @@ void client_take_log(struct client *client, int fd);
 void client_close_log(struct client *client);
 void client_lock(struct client *client);
 void client_unlock(struct client *client);
-/* Joins the reader, waits for whoever is still inside, gives up the owner's pin. */
+/* Joins the reader, waits for whoever waits inside, gives up the owner's hold: the client is gone
+ * with the last one. */
 void client_finish(struct client *client);
 /* Whether the calling thread is the dispatcher, that is inside a callback. */
 bool client_in_callback(const struct client *client);
 /* (locked) Waits until the callback that is running now, if any, has ended. Not in a callback. */
 void client_wait_quiet(struct client *client);
-/* (locked) One pin less, and unlocks; with the last pin the handle is gone. */
-void client_unpin(struct client *client);
 /* (locked) A slice has been dealt with; the reader may go on if it paused for it. */
 void client_release_slice(struct client *client, struct slice *slice);
 /* (locked) A waiter has left. */

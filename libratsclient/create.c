@@ -125,7 +125,6 @@ static struct client *client_new(const rats_options_t *options)
     client->requested_port = options->listen_port;
     client->fd = -1;
     client->daemon_log.fd = -1;
-    client->pins = 1;
     if (init_lock(&client->lock) < 0 || init_parts(client) < 0) {
         free(client);
         (void)error_set(RATS_ERROR_OPERATION_FAILED, "no descriptors or locks are left");
@@ -138,7 +137,10 @@ static struct client *client_new(const rats_options_t *options)
     receiver_init(&client->receiver);
     client->name = make_name(options->name);
     client->slow = strdup(options->slow == NULL ? "stall" : options->slow);
-    if (client->name == NULL || client->slow == NULL) {
+    if (client->name != NULL && client->slow != NULL) {
+        client->handle = handle_new(client);
+    }
+    if (client->handle == NULL) {
         client_free(client);
         (void)error_set(RATS_ERROR_OPERATION_FAILED, "no memory is left");
         return NULL;
@@ -278,11 +280,12 @@ static rats_client_t create(const rats_options_t *options)
         return NULL;
     }
     if (attach(client, options) != RATS_SUCCESS) {
-        client_free(client);
+        (void)handle_retire(client->handle);
+        handle_release(client->handle);
         return NULL;
     }
     error_clear();
-    return client;
+    return client->handle;
 }
 
 rats_client_t rats_create(int listen_port)

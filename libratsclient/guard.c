@@ -35,7 +35,7 @@ static json_t *peer_params(const struct peer_id_text *peer)
 
 int64_t rats_get_peer_rtt_us(rats_client_t handle, const char *peer_id)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     struct peer_id id;
     if (client == NULL) {
         return -1;
@@ -60,7 +60,7 @@ int64_t rats_get_peer_rtt_us(rats_client_t handle, const char *peer_id)
 rats_error_t rats_ping_peer(rats_client_t handle, const char *peer_id, int timeout_ms,
                             int64_t *ret_rtt_us)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id_text peer;
     json_t *result = NULL;
     if (client == NULL) {
@@ -88,7 +88,7 @@ rats_error_t rats_ping_peer(rats_client_t handle, const char *peer_id, int timeo
 
 rats_error_t rats_request_peers(rats_client_t handle, const char *peer_id)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id_text peer;
     if (client == NULL) {
         return (rats_error_t)error_code();
@@ -123,7 +123,7 @@ static int ban(struct client *client, const char *subject, int64_t seconds, cons
 rats_error_t rats_ban_peer(rats_client_t handle, const char *peer_id, int64_t seconds,
                            const char *reason)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id_text peer;
     if (client == NULL) {
         return (rats_error_t)error_code();
@@ -138,7 +138,7 @@ rats_error_t rats_ban_peer(rats_client_t handle, const char *peer_id, int64_t se
 rats_error_t rats_ban_address(rats_client_t handle, const char *address, int64_t seconds,
                               const char *reason)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id id;
     if (client == NULL) {
         return (rats_error_t)error_code();
@@ -152,7 +152,7 @@ rats_error_t rats_ban_address(rats_client_t handle, const char *address, int64_t
 
 rats_error_t rats_unban(rats_client_t handle, const char *subject)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     json_t *result = NULL;
     if (client == NULL) {
         return (rats_error_t)error_code();
@@ -172,7 +172,7 @@ rats_error_t rats_unban(rats_client_t handle, const char *subject)
 
 static char *get_document(rats_client_t handle, enum method_id method)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     json_t *result = NULL;
     if (client == NULL ||
         request_call(client, method, json_object(), CALL_TIMEOUT_MS, &result) != RATS_SUCCESS) {
@@ -196,7 +196,7 @@ static bool is_limit(int64_t per_second)
 rats_error_t rats_set_peer_limits(rats_client_t handle, const char *peer_id,
                                   int64_t messages_per_second, int64_t bytes_per_second)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id_text peer;
     if (client == NULL) {
         return (rats_error_t)error_code();
@@ -217,7 +217,7 @@ rats_error_t rats_set_peer_limits(rats_client_t handle, const char *peer_id,
 
 rats_error_t rats_clear_peer_limits(rats_client_t handle, const char *peer_id)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id_text peer;
     json_t *result = NULL;
     if (client == NULL) {

@@ -28,7 +28,7 @@ static char *copy_text(const char *text)
 
 int rats_is_attached(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -40,7 +40,7 @@ int rats_is_attached(rats_client_t handle)
 
 char *rats_get_socket_path(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }
@@ -57,7 +57,7 @@ char *rats_get_socket_path(rats_client_t handle)
 
 int rats_get_listen_port(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -69,7 +69,7 @@ int rats_get_listen_port(rats_client_t handle)
 
 int rats_get_peer_count(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -82,7 +82,7 @@ int rats_get_peer_count(rats_client_t handle)
 /* A text of the mirror that hello gave. */
 static char *get_hello_text(rats_client_t handle, struct peer_id_text *(*part)(struct mirror *))
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }
@@ -143,7 +143,7 @@ char **rats_get_peer_ids(rats_client_t handle, int *ret_count)
     if (ret_count != NULL) {
         *ret_count = 0;
     }
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }
@@ -212,7 +212,7 @@ static json_t *describe_peer(const struct mirror *mirror, const struct mirror_pe
 
 char *rats_get_peer_info_json(rats_client_t handle, const char *peer_id)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }
@@ -235,7 +235,7 @@ char *rats_get_peer_info_json(rats_client_t handle, const char *peer_id)
 
 char *rats_get_instance_json(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     json_t *result = NULL;
     if (client == NULL || request_call(client, M_INSTANCE_GET, json_object(), CALL_TIMEOUT_MS,
                                        &result) != RATS_SUCCESS) {
@@ -261,7 +261,7 @@ static json_t *describe_peers(const struct mirror *mirror)
 
 char *rats_get_connection_statistics_json(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }

@@ -12,7 +12,7 @@
 static rats_error_t change_target(rats_client_t handle, enum method_id method, const char *host,
                                   int port)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }
@@ -40,7 +40,7 @@ rats_error_t rats_remove_reconnect(rats_client_t handle, const char *host, int p
 /* A member of what a method answers, as a new reference; NULL with the last error set. */
 static json_t *ask(rats_client_t handle, enum method_id method, const char *member)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     json_t *result = NULL;
     if (client == NULL ||
         request_call(client, method, json_object(), CALL_TIMEOUT_MS, &result) != RATS_SUCCESS) {
@@ -72,7 +72,7 @@ char *rats_get_reconnect_json(rats_client_t handle)
 
 int rats_load_and_reconnect_peers(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -92,7 +92,7 @@ int rats_load_and_reconnect_peers(rats_client_t handle)
 /* The state is on disk as it is in memory, or an error. */
 static int save(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     return client == NULL
                ? error_code()
                : request_call(client, M_KNOWN_SAVE, json_object(), CALL_TIMEOUT_MS, NULL);
@@ -120,7 +120,7 @@ rats_error_t rats_save_configuration(rats_client_t handle)
 
 void rats_clear_historical_peers(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client != NULL) {
         (void)request_call(client, M_KNOWN_CLEAR, json_object(), CALL_TIMEOUT_MS, NULL);
     }
@@ -170,7 +170,7 @@ char **rats_get_historical_peer_ids(rats_client_t handle, int *ret_count)
     if (ret_count != NULL) {
         *ret_count = 0;
     }
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }

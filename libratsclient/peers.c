@@ -48,7 +48,7 @@ int peers_dial(struct client *client, const char *host, int port, int timeout_ms
 
 int rats_connect(rats_client_t handle, const char *host, int port)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL || peers_check_address(host, port) != RATS_SUCCESS) {
         return 0;
     }
@@ -70,7 +70,7 @@ static int refuse_relay(struct client *client, const char *host, int port)
 rats_error_t rats_connect_with_strategy(rats_client_t handle, const char *host, int port,
                                         rats_connection_strategy_t strategy)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -89,7 +89,7 @@ rats_error_t rats_connect_with_strategy(rats_client_t handle, const char *host, 
 
 rats_error_t rats_disconnect_peer_by_id(rats_client_t handle, const char *peer_id)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -107,7 +107,7 @@ rats_error_t rats_disconnect_peer_by_id(rats_client_t handle, const char *peer_i
 
 rats_error_t rats_set_max_peers(rats_client_t handle, int max_peers)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -139,7 +139,7 @@ static int peer_limit(const struct client *client)
 
 int rats_get_max_peers(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -151,7 +151,7 @@ int rats_get_max_peers(rats_client_t handle)
 
 int rats_is_peer_limit_reached(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }

@@ -18,12 +18,14 @@ static struct {
 static void before_fork(void)
 {
     (void)pthread_mutex_lock(&registry.lock);
+    handle_before_fork();
     log_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
     log_after_fork();
+    handle_after_fork();
     (void)pthread_mutex_unlock(&registry.lock);
 }
 

@@ -62,7 +62,7 @@ static rats_error_t want(struct client *client, const char *name, const char *ve
 
 rats_error_t rats_set_protocol_name(rats_client_t handle, const char *name)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -76,7 +76,7 @@ rats_error_t rats_set_protocol_name(rats_client_t handle, const char *name)
 
 rats_error_t rats_set_protocol_version(rats_client_t handle, const char *version)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -89,7 +89,7 @@ rats_error_t rats_set_protocol_version(rats_client_t handle, const char *version
 
 static char *get(rats_client_t handle, part_fn part)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }

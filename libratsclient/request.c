@@ -330,7 +330,7 @@ rats_error_t rats_call(rats_client_t handle, const char *method, const char *par
     if (ret_result != NULL) {
         *ret_result = NULL;
     }
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }

@@ -49,7 +49,7 @@ static int want_security(struct client *client, bool encrypted)
 
 rats_error_t rats_set_encryption_enabled(rats_client_t handle, int enabled)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -67,7 +67,7 @@ rats_error_t rats_set_encryption_enabled(rats_client_t handle, int enabled)
 
 int rats_is_encryption_enabled(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -156,7 +156,7 @@ static int set_key(struct client *client, const uint8_t key[KEY_SIZE])
 
 char *rats_get_encryption_key(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     return client == NULL ? NULL : ask_key(client);
 }
 
@@ -172,7 +172,7 @@ static bool is_zero(const uint8_t key[KEY_SIZE])
 rats_error_t rats_set_encryption_key(rats_client_t handle, const char *key_hex)
 {
     uint8_t key[KEY_SIZE] = {0};
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -202,7 +202,7 @@ static int make_key(uint8_t key[KEY_SIZE])
 char *rats_generate_encryption_key(rats_client_t handle)
 {
     uint8_t key[KEY_SIZE];
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return NULL;
     }
@@ -266,7 +266,7 @@ static char *ask_directory(struct client *client)
 rats_error_t rats_set_data_directory(rats_client_t handle, const char *directory)
 {
     char path[PATH_MAX];
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -295,6 +295,6 @@ rats_error_t rats_set_data_directory(rats_client_t handle, const char *directory
 
 char *rats_get_data_directory(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     return client == NULL ? NULL : ask_directory(client);
 }

@@ -148,7 +148,7 @@ static int missing(const char *what)
 
 int rats_send_string(rats_client_t handle, const char *peer_id, const char *message)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -160,7 +160,7 @@ int rats_send_string(rats_client_t handle, const char *peer_id, const char *mess
 
 int rats_broadcast_string(rats_client_t handle, const char *message)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     if (client == NULL) {
         return 0;
     }
@@ -185,7 +185,7 @@ static int check_binary(const void *data, size_t size)
 rats_error_t rats_send_binary(rats_client_t handle, const char *peer_id, const void *data,
                               size_t size)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -201,7 +201,7 @@ rats_error_t rats_send_binary(rats_client_t handle, const char *peer_id, const v
 
 int rats_broadcast_binary(rats_client_t handle, const void *data, size_t size)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL || check_binary(data, size) < 0) {
         return 0;
     }
@@ -224,7 +224,7 @@ static int check_json(const char *json)
 
 rats_error_t rats_send_json(rats_client_t handle, const char *peer_id, const char *json)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -240,7 +240,7 @@ rats_error_t rats_send_json(rats_client_t handle, const char *peer_id, const cha
 
 int rats_broadcast_json(rats_client_t handle, const char *json)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL || check_json(json) < 0) {
         return 0;
     }
@@ -259,7 +259,7 @@ static int check_channel(const char *channel, const void *data, size_t size)
 rats_error_t rats_channel_send(rats_client_t handle, const char *peer_id, const char *channel,
                                const void *data, size_t size)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }
@@ -275,7 +275,7 @@ rats_error_t rats_channel_send(rats_client_t handle, const char *peer_id, const 
 
 int rats_channel_broadcast(rats_client_t handle, const char *channel, const void *data, size_t size)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_code();
     }

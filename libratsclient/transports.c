@@ -28,7 +28,7 @@ static unsigned bits_of(const json_t *words)
 
 unsigned rats_get_transports(rats_client_t handle)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     json_t *result = NULL;
     if (client == NULL || request_call(client, M_INSTANCE_GET, json_object(), CALL_TIMEOUT_MS,
                                        &result) != RATS_SUCCESS) {
@@ -43,7 +43,7 @@ unsigned rats_get_transports(rats_client_t handle)
 static unsigned read_peer(rats_client_t handle, const char *peer_id,
                           unsigned (*read)(const json_t *row))
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
     struct peer_id id;
     if (client == NULL) {
         return 0;
@@ -86,7 +86,7 @@ unsigned rats_get_peer_transports(rats_client_t handle, const char *peer_id)
 rats_error_t rats_connect_with(rats_client_t handle, const char *host, int port,
                                unsigned transports, int timeout_ms)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }
@@ -132,7 +132,7 @@ static int wait_for_peer(struct client *client, const struct peer_id *id, int ti
 
 rats_error_t rats_wait_for_peer(rats_client_t handle, const char *peer_id, int timeout_ms)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     struct peer_id id;
     if (client == NULL) {
         return (rats_error_t)error_code();

@@ -99,7 +99,7 @@ static int send_typed(struct client *client, const char *peer_id, const char *ty
 rats_error_t rats_send_message(rats_client_t handle, const char *peer_id, const char *type,
                                const char *data)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -111,7 +111,7 @@ rats_error_t rats_send_message(rats_client_t handle, const char *peer_id, const 
 
 rats_error_t rats_broadcast_message(rats_client_t handle, const char *type, const char *data)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -209,7 +209,7 @@ static int add_handler(struct client *client, const char *name, const struct mes
 static rats_error_t hear(rats_client_t handle, const char *type, rats_message_cb callback,
                          void *user_data, bool once)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return error_v1(error_code());
     }
@@ -240,7 +240,7 @@ rats_error_t rats_once_message(rats_client_t handle, const char *type, rats_mess
 
 rats_error_t rats_off_message(rats_client_t handle, const char *type)
 {
-    struct client *client = client_enter(handle, RATS_ERROR_INVALID_PARAMETER);
+    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return (rats_error_t)error_code();
     }

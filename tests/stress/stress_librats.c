@@ -3,6 +3,7 @@
  *     stress_librats order RATSD           sixteen senders on one handle, nothing lost or reordered
  *     stress_librats mix RATSD [SECONDS]   random calls from sixteen threads and from callbacks,
  *                                          started, stopped, destroyed and cut off at random
+ *     stress_librats ends RATSD [SECONDS]  the same, with handles destroyed under those who call
  *     stress_librats churn SOCKET [COUNT]  handles come and go; memory and descriptors stay
  *
  * Built with a sanitizer it is the sanitizer that judges; without one it still checks what the
@@ -239,15 +240,13 @@ static void enter(struct round *round)
 static void leave(struct round *round)
 {
     uint64_t random = round->seed + atomic_fetch_add(&round->calls, 1) * 2654435761u + 1;
-    if (atomic_load(&round->over)) {
-        /* Whoever wants to use the handle now is outside. */
-        if (atomic_exchange(&round->destroy_next, false)) {
-            rats_destroy(round->client);
-            (void)atomic_fetch_sub(&round->inside, 1);
-            atomic_store(&round->destroyed, true);
-            return;
-        }
-    } else if (next_random(&random) % 4 == 0) {
+    if (atomic_exchange(&round->destroy_next, false)) {
+        rats_destroy(round->client);
+        (void)atomic_fetch_sub(&round->inside, 1);
+        atomic_store(&round->destroyed, true);
+        return;
+    }
+    if (!atomic_load(&round->over) && next_random(&random) % 4 == 0) {
         call_something(round, &random, true);
     }
     (void)atomic_fetch_sub(&round->inside, 1);
@@ -542,6 +541,75 @@ static void play_round(const struct far_end *far, struct node *node, uint64_t se
     free(round);
 }
 
+/* ends ---------------------------------------------------------------------------------------- */
+
+/* Whoever still has the handle is told so, whatever he asks. */
+static void check_destroyed(const struct round *round)
+{
+    size_t size = 0;
+    if (rats_start(round->client) == 0 || rats_get_peer_count(round->client) != 0 ||
+        rats_get_our_peer_id(round->client) != NULL || rats_is_attached(round->client) != 0 ||
+        rats_take_batch(round->client, 1000, &size) != NULL ||
+        rats_send_string(round->client, round->far->peer_id, "too late") !=
+            RATS_ERROR_INVALID_HANDLE ||
+        rats_channel_send(round->client, round->far->peer_id, "c1", "too late", 8) !=
+            RATS_ERROR_INVALID_HANDLE ||
+        rats_call(round->client, "session.list", NULL, 1000, NULL) != RATS_ERROR_INVALID_HANDLE) {
+        fail("a destroyed handle is good for something");
+    }
+    rats_destroy(round->client);
+    if (rats_last_error(NULL) != RATS_ERROR_INVALID_HANDLE) {
+        fail("a handle was destroyed twice");
+    }
+}
+
+static void *destroy_at_random(void *arg)
+{
+    struct round *round = arg;
+    uint64_t random = round->seed * 131 + 7;
+    nap_ms((long)(next_random(&random) % 60));
+    if (round->seed % 3 == 1) { /* inside a callback, if one comes */
+        atomic_store(&round->destroy_next, true);
+        for (int i = 0; i < 100 && !is_destroyed(round); i++) {
+            nap_ms(2);
+        }
+    }
+    if (round->seed % 3 != 1 || atomic_exchange(&round->destroy_next, false)) {
+        rats_destroy(round->client);
+        if (atomic_load(&round->inside) != 0) {
+            fail("a callback runs after rats_destroy()");
+        }
+    } else {
+        wait_for("the callback that destroys the handle", is_destroyed, round);
+    }
+    check_destroyed(round);
+    nap_ms((long)(next_random(&random) % 10)); /* the others go on with what is left of it */
+    atomic_store(&round->over, true);
+    return NULL;
+}
+
+static void play_end(const struct far_end *far, struct node *node, uint64_t seed)
+{
+    struct round *round = calloc(1, sizeof *round);
+    pthread_t end;
+    round->far = far;
+    round->seed = seed;
+    round->restarts = true;
+    round->client = attach(node);
+    rats_set_connection_callback(round->client, on_connection, round);
+    rats_set_disconnect_callback(round->client, on_disconnect, round);
+    rats_set_string_callback(round->client, on_string, round);
+    (void)rats_start(round->client);
+    (void)rats_connect(round->client, "127.0.0.1", far->port);
+    if (pthread_create(&end, NULL, destroy_at_random, round) != 0) {
+        fail("no thread is left");
+    }
+    run_threads(call_at_random, round);
+    (void)pthread_join(end, NULL);
+    check_destroyed(round);
+    free(round);
+}
+
 static size_t descriptors(void)
 {
     size_t count = 0;
@@ -558,7 +626,8 @@ static bool are_descriptors(void *arg)
     return descriptors() <= *(size_t *)arg;
 }
 
-static void mix(const char *program, double seconds)
+static void mix(const char *program, double seconds,
+                void (*play)(const struct far_end *far, struct node *node, uint64_t seed))
 {
     static struct far_end far;
     struct node node;
@@ -568,7 +637,7 @@ static void mix(const char *program, double seconds)
     const double deadline = now_s() + seconds;
     uint64_t seed = 0;
     do {
-        play_round(&far, &node, ++seed);
+        play(&far, &node, ++seed);
     } while (now_s() < deadline || seed < 4);
     wait_for("every descriptor is closed", are_descriptors, &before);
     (void)printf("%llu rounds\n", (unsigned long long)seed);
@@ -627,12 +696,12 @@ int main(int argc, char **argv)
     rats_set_log_level(getenv("RATS_LOG") ? getenv("RATS_LOG") : "ERROR");
     if (strcmp(mode, "order") == 0) {
         keep_order(argv[2]);
-    } else if (strcmp(mode, "mix") == 0) {
-        mix(argv[2], argc > 3 ? strtod(argv[3], NULL) : 5);
+    } else if (strcmp(mode, "mix") == 0 || strcmp(mode, "ends") == 0) {
+        mix(argv[2], argc > 3 ? strtod(argv[3], NULL) : 5, mode[0] == 'm' ? play_round : play_end);
     } else if (strcmp(mode, "churn") == 0) {
         churn(argv[2], argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 2000);
     } else {
-        (void)fprintf(stderr, "usage: %s order|mix|churn RATSD|SOCKET [NUMBER]\n", argv[0]);
+        (void)fprintf(stderr, "usage: %s order|mix|ends|churn RATSD|SOCKET [NUMBER]\n", argv[0]);
         return 2;
     }
     return 0;

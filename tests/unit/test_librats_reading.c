@@ -15,10 +15,11 @@
 
 static bool deliverer_reads(void)
 {
-    struct client *inside = client;
+    struct client *inside = handle_hold(client);
     client_lock(inside);
     const bool reads = inside->reading.by_deliverer;
     client_unlock(inside);
+    handle_release(client);
     return reads;
 }
 
@@ -36,7 +37,7 @@ static void wait_until_deliverer_reads(void)
 
 static void wait_until_somebody_waits(void)
 {
-    struct client *inside = client;
+    struct client *inside = handle_hold(client);
     bool waits = false;
     while (!waits) {
         client_lock(inside);
@@ -44,15 +45,17 @@ static void wait_until_somebody_waits(void)
         client_unlock(inside);
         (void)sched_yield();
     }
+    handle_release(client);
 }
 
 /* Whether the reader thread would be woken for what arrives now. */
 static bool reader_is_armed(void)
 {
-    struct client *inside = client;
+    struct client *inside = handle_hold(client);
     client_lock(inside);
     const bool armed = (inside->reading.armed & EPOLLIN) != 0 || inside->reading.by_reader;
     client_unlock(inside);
+    handle_release(client);
     return armed;
 }
 
