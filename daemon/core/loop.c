@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "core/loans.h"
 #include "core/log.h"
 #include "core/turn.h"
 #include "util/alloc.h"
@@ -29,6 +30,7 @@ struct loop {
     struct event_base *base;
     struct intake_scratch *scratch;
     struct turn turn;
+    struct loans loans;
     struct list signals;
     struct io wake;  /* a timerfd: the one wake-up for the earliest timer */
     int64_t wake_ms; /* what it is set to; INT64_MAX = nothing */
@@ -135,6 +137,7 @@ int loop_new(struct loop **ret_loop)
     loop->wake.fd = -1;
     loop->wake_ms = INT64_MAX;
     turn_init(&loop->turn);
+    loans_init(&loop->loans);
     list_init(&loop->signals);
     int result = -ENOMEM;
     loop->scratch = try_alloc(sizeof *loop->scratch);
@@ -230,6 +233,11 @@ int64_t loop_unix_ms(const struct loop *loop)
 struct intake_scratch *loop_scratch(struct loop *loop)
 {
     return loop->scratch;
+}
+
+struct loans *loop_loans(struct loop *loop)
+{
+    return &loop->loans;
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)

@@ -18,6 +18,7 @@
 
 struct loop;
 struct intake_scratch;
+struct loans;
 
 int loop_new(struct loop **ret_loop); /* 0, -ENOMEM, -EMFILE ... */
 void loop_free(struct loop *loop);
@@ -35,6 +36,8 @@ int64_t loop_clock_us(const struct loop *loop);
 int64_t loop_unix_ms(const struct loop *loop);
 /* The read buffer all connections of this loop share (util/intake.h). */
 struct intake_scratch *loop_scratch(struct loop *loop);
+/* What is lent of it, or of a connection's own buffer (core/loans.h). */
+struct loans *loop_loans(struct loop *loop);
 
 /* Descriptors. */
 #define IO_READ  1u

@@ -1,23 +1,35 @@
 /* From services to clients: messages to the sessions that asked for them, events to those that are
- * to see them. host_deliver() is the one place where a message's bytes are copied. */
+ * to see them. This is the one place where a message's bytes are copied, and large ones are not:
+ * they are written from where they were read (core/loans.h). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "ipc/session.h"
 
-/* Room for a frame that counts as a message; NULL when the session does not get it. */
-static uint8_t *admit_frame(struct session *session, unsigned lost_as, size_t size,
-                            const struct peer_id *link)
+#define LEAST_LENT 1024 /* a smaller payload is copied as fast as it is described */
+
+/* Whether the session gets a frame of size bytes that counts as a message. */
+static bool admit_frame(struct session *session, unsigned lost_as, size_t size,
+                        const struct peer_id *link)
+{
+    return session_is_ready(session) && session->started && !session->output_dead &&
+           session_admits_message(session, lost_as, size, link);
+}
+
+/* Room for it; NULL when there is none, or for its head when the body was lent. */
+static uint8_t *make_room(struct session *session, size_t head_size, struct bytes body,
+                          bool *ret_copied)
 {
     uint8_t *room = NULL;
-    if (!session_is_ready(session) || !session->started || session->output_dead ||
-        !session_admits_message(session, lost_as, size, link)) {
-        return NULL;
-    }
-    if (backlog_add(&session->out, BACKLOG_MESSAGE, size, &room) < 0) {
+    bool lends = body.size >= LEAST_LENT && (session->io.wanted & IO_WRITE) == 0 &&
+                 loans_cover(loop_loans(session->ipc->loop), body);
+    int result = lends ? session_lend(session, head_size, body, &room)
+                       : backlog_add(&session->out, BACKLOG_MESSAGE, head_size + body.size, &room);
+    if (result < 0) {
         session_end(session, "out of memory");
         return NULL;
     }
+    *ret_copied = !lends;
     return room;
 }
 
@@ -32,17 +44,18 @@ static void frame_admitted(struct session *session, const struct peer_id *link)
 static void deliver_to(struct session *session, const struct delivery *delivery,
                        const struct message_head *head, size_t head_size)
 {
-    size_t size = FRAME_HEADER_SIZE + head_size + delivery->payload.size;
-    uint8_t *room = admit_frame(session, delivery->plane, size, delivery->link);
-    if (room == NULL) {
+    struct bytes body = delivery->payload;
+    size_t size = FRAME_HEADER_SIZE + head_size;
+    uint8_t *room = NULL;
+    bool copied = false;
+    if (!admit_frame(session, delivery->plane, size + body.size, delivery->link) ||
+        (room = make_room(session, size, body, &copied)) == NULL) {
         return;
     }
-    frame_encode_header(room, FRAME_MESSAGE, 0, ++session->sequence, head_size,
-                        delivery->payload.size);
+    frame_encode_header(room, FRAME_MESSAGE, 0, ++session->sequence, head_size, body.size);
     message_head_encode(head, room + FRAME_HEADER_SIZE);
-    if (delivery->payload.size > 0) {
-        memcpy(room + FRAME_HEADER_SIZE + head_size, delivery->payload.data,
-               delivery->payload.size);
+    if (copied && body.size > 0) {
+        memcpy(room + size, body.data, body.size);
     }
     frame_admitted(session, delivery->link);
 }
@@ -96,15 +109,17 @@ static void emit_body_to(struct session *session, const char *head, struct bytes
                          const struct peer_id *link)
 {
     size_t head_size = strlen(head);
-    uint8_t *room =
-        admit_frame(session, LOST_CHANGE, FRAME_HEADER_SIZE + head_size + body.size, link);
-    if (room == NULL) {
+    size_t size = FRAME_HEADER_SIZE + head_size;
+    uint8_t *room = NULL;
+    bool copied = false;
+    if (!admit_frame(session, LOST_CHANGE, size + body.size, link) ||
+        (room = make_room(session, size, body, &copied)) == NULL) {
         return;
     }
     frame_encode_header(room, FRAME_EVENT, 0, ++session->sequence, head_size, body.size);
     memcpy(room + FRAME_HEADER_SIZE, head, head_size);
-    if (body.size > 0) {
-        memcpy(room + FRAME_HEADER_SIZE + head_size, body.data, body.size);
+    if (copied && body.size > 0) {
+        memcpy(room + size, body.data, body.size);
     }
     frame_admitted(session, link);
 }

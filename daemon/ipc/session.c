@@ -24,6 +24,7 @@ void session_bury(struct session *session)
     timer_stop(&session->deadline);
     timer_stop(&session->stall);
     deferred_cancel(&session->flush);
+    loan_cancel(&session->loan);
     list_remove(&session->in_line);
     deferred_cancel(&session->burial);
     (void)close(session->fd);
@@ -158,13 +159,9 @@ static void on_flush(void *arg)
         session_after_flush(session);
         return;
     }
-    struct bytes view = buf_view(&session->out.bytes);
-    union {
-        const uint8_t *in;
-        void *out;
-    } cast = {.in = view.data};
-    ssize_t written =
-        net_write(session->fd, &(struct iovec){.iov_base = cast.out, .iov_len = view.size}, 1);
+    struct iovec parts[BACKLOG_MAX_PARTS];
+    size_t count = backlog_parts(&session->out, parts);
+    ssize_t written = net_write(session->fd, parts, (int)count);
     if (written < 0 && written != -EAGAIN) {
         on_output_dead(session, (int)-written);
         return;
@@ -183,6 +180,31 @@ static void on_flush(void *arg)
     if (all && session->state == SESSION_CLOSING) {
         session_end(session, "rejected");
     }
+}
+
+/* The bytes that were only borrowed are about to go. */
+static void on_loan_end(void *arg)
+{
+    struct session *session = arg;
+    deferred_cancel(&session->flush);
+    on_flush(session);
+    if (session->state == SESSION_ENDED) {
+        backlog_consume(&session->out, backlog_size(&session->out));
+    } else if (backlog_keep(&session->out) < 0) {
+        backlog_consume(&session->out, backlog_size(&session->out));
+        session_end(session, "out of memory");
+    }
+    session_recharge(session);
+}
+
+int session_lend(struct session *session, size_t head_size, struct bytes payload,
+                 uint8_t **ret_head)
+{
+    int result = backlog_lend(&session->out, BACKLOG_MESSAGE, head_size, payload, ret_head);
+    if (result == 0) {
+        loan_take(loop_loans(session->ipc->loop), &session->loan);
+    }
+    return result;
 }
 
 void session_send_json(struct session *session, enum frame_kind kind, uint64_t id, json_t *head)
@@ -326,7 +348,7 @@ static bool is_used_up(struct allowance *used, const struct loop *loop, const st
     return used->calls > SESSION_TURN_CALLS || now_us - used->begun_us >= SESSION_TURN_US;
 }
 
-static void take_frames(struct session *session)
+static void take_whole_frames(struct session *session)
 {
     struct intake *intake = &session->intake;
     struct allowance used = {0};
@@ -364,6 +386,14 @@ static void take_frames(struct session *session)
         intake_consume(intake, size);
         uid_account_release(session);
     }
+}
+
+static void take_frames(struct session *session)
+{
+    struct loans *loans = loop_loans(session->ipc->loop);
+    loans_begin(loans, bytes_make(intake_data(&session->intake), intake_size(&session->intake)));
+    take_whole_frames(session);
+    loans_end(loans);
 }
 
 /* Everything that was sent has been taken: the client's end is ours. */
@@ -509,6 +539,7 @@ void session_new(struct ipc *ipc, int fd, const struct credentials *credentials,
     backlog_init(&session->out);
     io_init(&session->io, ipc->loop, fd, on_ready, session);
     timer_init(&session->deadline, ipc->loop, on_deadline, session);
+    loan_init(&session->loan, on_loan_end, session);
     deferred_init(&session->flush, ipc->loop, on_flush, session);
     deferred_init(&session->burial, ipc->loop, on_burial, session);
     session_stall_init(session);

@@ -7,6 +7,7 @@
 #ifndef RATSD_IPC_SESSION_H
 #define RATSD_IPC_SESSION_H
 
+#include "core/loans.h"
 #include "ipc/backlog.h"
 #include "ipc/credentials.h"
 #include "ipc/ipc.h"
@@ -123,6 +124,7 @@ struct session {
     uint64_t wait_ticket;    /* place among those who wait for peers; 0 = not waiting */
 
     struct backlog out;
+    struct loan loan; /* what stands in `out` without having been copied */
     uint64_t sequence;
     struct list calls; /* deferred requests */
     size_t call_count;
@@ -192,6 +194,9 @@ void session_send_text(struct session *session, enum frame_kind kind, uint64_t i
 /* Queues a REPLY with a head (taken) and a body (copied). 0, also when nobody hears it any more;
  * -EAGAIN when too much is unread. */
 int session_send_body(struct session *session, uint64_t id, json_t *head, struct bytes body);
+/* A message whose payload lies in what is lent: written from there. 0 or -ENOMEM. */
+int session_lend(struct session *session, size_t head_size, struct bytes payload,
+                 uint8_t **ret_head);
 /* Charges the account for what is queued to the session now. */
 void session_recharge(struct session *session);
 static inline bool session_is_ready(const struct session *session)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/loans.h"
 #include "peer/conn_private.h"
 #include "util/alloc.h"
 #include "wire/block.h"
@@ -276,7 +277,7 @@ static void handle_message(struct conn *conn, uint8_t *body, size_t size)
 }
 
 /* Handles complete blocks until there is none, somebody holds, or the connection is closed. */
-static void handle_blocks(struct conn *conn)
+static void take_blocks(struct conn *conn)
 {
     while (conn->state != CONN_CLOSED && conn->holds == 0) {
         bool established = conn->state == CONN_ESTABLISHED;
@@ -302,6 +303,14 @@ static void handle_blocks(struct conn *conn)
             intake_consume(&conn->in, BLOCK_PREFIX_SIZE + body.size);
         }
     }
+}
+
+static void handle_blocks(struct conn *conn)
+{
+    struct loans *loans = loop_loans(conn->context->loop);
+    loans_begin(loans, bytes_make(intake_data(&conn->in), intake_size(&conn->in)));
+    take_blocks(conn);
+    loans_end(loans);
 }
 
 static void settle(struct conn *conn)

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "core/loans.h"
 #include "core/turn.h"
 #include "util/alloc.h"
 #include "util/intake.h"
@@ -29,6 +30,7 @@ struct loop {
     struct virtual_world *world;
     struct intake_scratch *scratch;
     struct turn turn;
+    struct loans loans;
     struct list ios;
     struct {
         void (*on_signal)(void *arg, int number);
@@ -63,6 +65,7 @@ struct loop *virtual_loop_new(struct virtual_world *world)
     struct loop *loop = xalloc(sizeof *loop);
     loop->world = world;
     loop->scratch = xalloc(sizeof *loop->scratch);
+    loans_init(&loop->loans);
     turn_init(&loop->turn);
     list_init(&loop->ios);
     list_append(&world->loops, &loop->node);
@@ -271,6 +274,11 @@ int64_t loop_unix_ms(const struct loop *loop)
 struct intake_scratch *loop_scratch(struct loop *loop)
 {
     return loop->scratch;
+}
+
+struct loans *loop_loans(struct loop *loop)
+{
+    return &loop->loans;
 }
 
 void io_init(struct io *io, struct loop *loop, int fd, void (*on_ready)(void *, unsigned),
