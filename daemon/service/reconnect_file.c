@@ -276,8 +276,8 @@ void reconnect_file_stop(struct reconnect *reconnect)
     while (!list_is_empty(&reconnect->writes)) {
         fail_first(reconnect, -ESHUTDOWN, "the daemon is stopping");
     }
-    if (book_file_is_open(reconnect->file) &&
-        (book_is_changed(reconnect->book) || reconnect->targets_dirty)) {
+    const bool is_changed = book_is_changed(reconnect->book) || reconnect->targets_dirty;
+    if (is_changed && (book_file_is_open(reconnect->file) || open_file(reconnect) == 0)) {
         make_batch(reconnect, NULL, &batch);
         int result = book_file_write_now(reconnect->file, &batch, error, sizeof(error));
         note_result(reconnect, result, error);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/worker.h"
 #include "util/alloc.h"
 
 #define MAX_SECTIONS SERVICE_NODE_MAX
@@ -53,8 +54,7 @@ const struct instance_facts *host_facts(const struct host *host)
 
 struct worker *host_worker(const struct host *host)
 {
-    (void)host;
-    return NULL;
+    return host->node->worker;
 }
 
 void host_emit(struct host *host, enum event_id event, json_t *fields)
@@ -230,8 +230,23 @@ void service_node_init(struct service_node *self, struct sim_node *node, uint8_t
         set(self, options[0], options[1], options[2]);
     }
     mesh_observe(self->mesh.mesh, on_peer, self);
+    (void)worker_new(sim_node_loop(node), 1, 16, &self->worker);
     for (size_t i = 0; services[i] != NULL; i++) {
         open_service(self, services[i]);
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->services[i]->on_network != NULL) {
+            self->services[i]->on_network(self->selves[i], true);
+        }
+    }
+}
+
+void service_node_network_changed(struct service_node *self)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->services[i]->on_network_change != NULL) {
+            self->services[i]->on_network_change(self->selves[i]);
+        }
     }
 }
 
@@ -255,6 +270,7 @@ void service_node_fini(struct service_node *self)
         self->services[i]->close(self->selves[i]);
     }
     self->count = 0;
+    worker_free(self->worker);
     sim_mesh_fini(&self->mesh);
     config_free(self->config);
     free(self->host);

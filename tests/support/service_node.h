@@ -13,6 +13,7 @@ struct service_node {
     struct host *host;
     struct config *config; /* of the services */
     const char *data_directory;
+    struct worker *worker; /* sim_worker.c */
     const struct service *services[SERVICE_NODE_MAX];
     void *selves[SERVICE_NODE_MAX];
     size_t count;
@@ -28,12 +29,15 @@ struct service_call {
     struct request *request; /* while it is deferred */
 };
 
-/* Makes the mesh as sim_mesh_init() does, then opens and starts the services (ends with NULL).
+/* Makes the mesh as sim_mesh_init() does, opens and starts the services (ends with NULL), and tells
+ * them that there is a network.
  * options are of the services: "section", "key", "value", ..., NULL. */
 void service_node_init(struct service_node *self, struct sim_node *node, uint8_t secret_seed,
                        const char *data_directory, const struct service *const *services,
                        const char *const *mesh_options, const char *const *options);
 void service_node_fini(struct service_node *self);
+/* As when the machine's addresses change. */
+void service_node_network_changed(struct service_node *self);
 /* Stops the services; calls that wait are answered. */
 void service_node_stop(struct service_node *self);
 /* Sets an option of a service and tells it to read its configuration again. */

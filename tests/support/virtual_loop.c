@@ -23,6 +23,7 @@ struct virtual_world {
     struct list loops;
     int64_t now_ms;
     int64_t worked_us;
+    int64_t set_by_ms; /* the wall clock */
 };
 
 struct loop {
@@ -268,7 +269,12 @@ int64_t loop_clock_us(const struct loop *loop)
 
 int64_t loop_unix_ms(const struct loop *loop)
 {
-    return VIRTUAL_EPOCH_UNIX_MS - VIRTUAL_EPOCH_MS + loop->world->now_ms;
+    return VIRTUAL_EPOCH_UNIX_MS - VIRTUAL_EPOCH_MS + loop->world->now_ms + loop->world->set_by_ms;
+}
+
+void virtual_world_set_clock(struct virtual_world *world, int64_t by_ms)
+{
+    world->set_by_ms += by_ms;
 }
 
 struct intake_scratch *loop_scratch(struct loop *loop)
