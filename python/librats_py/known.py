@@ -2,8 +2,7 @@
 
 import json
 import time
-from ctypes import byref, c_int
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
 
 from .base import ClientBase
 from .convert import encode, encode_optional, int32, milliseconds
@@ -11,6 +10,8 @@ from .enums import RatsError as ErrorCode
 from .enums import Transport
 from .exceptions import RatsTimeoutError
 from .session import interruptible
+
+_T = TypeVar("_T")
 
 # A wait is made of short ones, so that close() in another thread ends it.
 _SLICE_MS = 500
@@ -22,6 +23,26 @@ def _names(bits: int) -> List[str]:
 
 class KnownMethods(ClientBase):
     """What the instance has, whom it knows and whom it comes back to."""
+
+    def _told(self, function: Callable[[str], _T], name: str) -> _T:
+        """A result of a C function that may wait, its error kept for ``last_error``."""
+
+        def ask() -> Tuple[_T, int, str]:
+            self._session.enter()
+            try:
+                result = function(name)
+                detail, code = self._session.last_error()
+                return result, code, detail
+            finally:
+                self._session.leave()
+
+        result, code, detail = interruptible(ask)
+        if code != ErrorCode.SUCCESS:
+            self._session.remember(code, detail)
+        return result
+
+    def _number(self, name: str) -> int:
+        return int(self._told(self._session.call, name))
 
     # --- transports -----------------------------------------------------------------------
 
@@ -127,22 +148,23 @@ class KnownMethods(ClientBase):
 
     def get_reconnect_list(self) -> List[Dict[str, Any]]:
         """The addresses the instance stays connected to, and how that goes."""
-        text = interruptible(self._session.text, "rats_get_reconnect_json")
-        return json.loads(text) if text else []
+        text: str = self._told(self._session.text, "rats_get_reconnect_json")
+        rows: List[Dict[str, Any]] = json.loads(text) if text else []
+        return rows
 
     # --- known peers and state ------------------------------------------------------------
 
     def load_and_reconnect_peers(self) -> int:
         """Dial the best known addresses whose peers are not connected; how many."""
-        return int(self._session.call_blocking("rats_load_and_reconnect_peers"))
+        return self._number("rats_load_and_reconnect_peers")
 
     def load_historical_peers(self) -> int:
         """1; 0 when the address book cannot be read or written."""
-        return int(self._session.call_blocking("rats_load_historical_peers"))
+        return self._number("rats_load_historical_peers")
 
     def save_historical_peers(self) -> int:
         """Have the address book on disk as it is now: 1, or 0 when it cannot be written."""
-        return int(self._session.call_blocking("rats_save_historical_peers"))
+        return self._number("rats_save_historical_peers")
 
     def clear_historical_peers(self) -> None:
         """Empty the address book of the instance.
@@ -171,12 +193,8 @@ class KnownMethods(ClientBase):
 
     def get_historical_peer_ids(self) -> List[str]:
         """Ids of the peers in the address book, best first."""
-        return interruptible(self._historical_ids)
-
-    def _historical_ids(self) -> List[str]:
-        count = c_int()
-        array = self._session.call("rats_get_historical_peer_ids", byref(count))
-        return self._library.take_texts(array, count.value)
+        ids: List[str] = self._told(self._ids, "rats_get_historical_peer_ids")
+        return ids
 
     def load_configuration(self) -> None:
         """The daemon has its state loaded; this only says whether it can be kept.

@@ -11,11 +11,12 @@ from librats_py import (
     LogLevel,
     MessageDataType,
     NatType,
+    Transport,
     VersionInfo,
     enums,
 )
 
-ALL = [ErrorCode, ConnectionStrategy, FileTransferStatus, LogLevel, MessageDataType, NatType]
+ALL = [ErrorCode, ConnectionStrategy, FileTransferStatus, LogLevel, MessageDataType, NatType, Transport]
 
 
 def test_the_numbers_are_those_of_v1() -> None:

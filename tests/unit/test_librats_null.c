@@ -18,6 +18,8 @@ static void handle_alone_or_with_integers_is_an_invalid_handle(void **state)
     assert_int_equal(rats_set_max_peers(NULL, 0), RATS_ERROR_INVALID_HANDLE);
     assert_int_equal(rats_send_string(NULL, "x", "x"), RATS_ERROR_INVALID_HANDLE);
     assert_int_equal(rats_send_string(NULL, NULL, NULL), RATS_ERROR_INVALID_HANDLE);
+    assert_int_equal(rats_load_configuration(NULL), RATS_ERROR_INVALID_HANDLE);
+    assert_int_equal(rats_save_configuration(NULL), RATS_ERROR_INVALID_HANDLE);
     assert_int_equal(rats_last_error(NULL), RATS_ERROR_INVALID_HANDLE);
 }
 
@@ -27,6 +29,10 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_connect_with_strategy(NULL, "x", 1, RATS_STRATEGY_DIRECT_ONLY),
                      RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_disconnect_peer_by_id(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_connect_with(NULL, "x", 1, 0, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_wait_for_peer(NULL, NULL, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_add_reconnect(NULL, "x", 1), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_remove_reconnect(NULL, "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_send_binary(NULL, "x", "x", 1), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_send_json(NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_protocol_name(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
@@ -68,6 +74,13 @@ static void counts_and_getters_give_nothing(void **state)
     assert_int_equal(rats_broadcast_binary(NULL, "x", 1), 0);
     assert_int_equal(rats_broadcast_json(NULL, "1"), 0);
     assert_int_equal(rats_get_listen_port(NULL), 0);
+    assert_int_equal(rats_get_transports(NULL), 0);
+    assert_int_equal(rats_get_peer_transport(NULL, "x"), 0);
+    assert_int_equal(rats_get_peer_transports(NULL, "x"), 0);
+    assert_int_equal(rats_load_and_reconnect_peers(NULL), 0);
+    assert_int_equal(rats_load_historical_peers(NULL), 0);
+    assert_int_equal(rats_save_historical_peers(NULL), 0);
+    assert_null(rats_get_reconnect_json(NULL));
     assert_int_equal(rats_get_peer_count(NULL), 0);
     assert_int_equal(rats_get_max_peers(NULL), 0);
     assert_int_equal(rats_is_peer_limit_reached(NULL), 0);
@@ -92,6 +105,9 @@ static void counts_and_getters_give_nothing(void **state)
     count = 7;
     assert_null(rats_get_validated_peer_ids(NULL, &count));
     assert_int_equal(count, 0);
+    count = 7;
+    assert_null(rats_get_historical_peer_ids(NULL, &count));
+    assert_int_equal(count, 0);
     size_t size = 7;
     assert_null(rats_take_batch(NULL, 0, &size));
     assert_int_equal(size, 0);
@@ -104,6 +120,7 @@ static void functions_without_a_result_do_nothing(void **state)
     (void)state;
     rats_stop(NULL);
     rats_destroy(NULL);
+    rats_clear_historical_peers(NULL);
     rats_string_free(NULL);
     rats_free_array(NULL, 3);
     rats_release_batch(NULL, "x");
@@ -175,6 +192,16 @@ static void null_pointers_on_a_handle_are_refused_by_family(void **state)
     assert_int_equal(rats_clear_peer_limits(none, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_get_peer_rtt_us(none, NULL), -1);
     assert_null(rats_get_peer_info_json(none, NULL));
+    assert_null(rats_get_historical_peer_ids(none, NULL));
+    assert_int_equal(rats_get_peer_transport(none, NULL), 0);
+    assert_int_equal(rats_last_error(none), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_get_peer_transports(none, NULL), 0);
+    assert_int_equal(rats_connect_with(none, NULL, 1, 0, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_connect_with(none, "x", 1, 4, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_wait_for_peer(none, "x", 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_wait_for_peer(none, NULL, 0), RATS_ERROR_NOT_RUNNING);
+    assert_int_equal(rats_add_reconnect(none, NULL, 1), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_remove_reconnect(none, "x", 0), RATS_ERROR_INVALID_PARAMETER);
     assert_null(rats_get_peer_ids(none, NULL));
     assert_null(rats_take_batch(none, 0, NULL));
     assert_int_equal(rats_batch_fd(none), -1); /* has callbacks */
