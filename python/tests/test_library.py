@@ -53,6 +53,8 @@ TYPES = {
     "int": ctypes.c_int,
     "int *": ctypes_wrapper._int_out,
     "unsigned": ctypes.c_uint,
+    "int64_t": ctypes.c_int64,
+    "int64_t *": ctypes.POINTER(ctypes.c_int64),
     "uint32_t": ctypes.c_uint32,
     "size_t": ctypes.c_size_t,
     "size_t *": ctypes.POINTER(ctypes.c_size_t),
