@@ -14,6 +14,7 @@ import pytest
 import daemons
 import faultshim
 import parallel
+import ratsipc
 import story
 from faultshim import SHORT
 
@@ -135,6 +136,9 @@ class Serving:
         self.stage.subject.spawn()
         assert self.stage.subject.wait_ready()
         story.tell(self.stage.subject, self.stage.partner)  # the first has more to do
+        with ratsipc.Client(self.stage.subject.socket) as client:
+            client.hello()
+            client.call("known.save")  # the address book's file is open from now on
 
     def settled_descriptors(self):
         seen = [None, None]
