@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proto/message_head.h"
 #include "proto/shapes.h"
 
 #define SESSION_FIELDS                                                                             \
@@ -9,6 +10,10 @@
            F_UINT("pid", FIELD_REQUIRED, "process id of the client", 0, 0),                        \
            F_UINT("uid", FIELD_REQUIRED, "user id of the client", 0, 0),                           \
            F_TEXT("name", FIELD_REQUIRED, "name the client gave itself", 0, 0))
+
+#define TOPIC_FIELDS                                                                               \
+    FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"),                                       \
+           F_TEXT("topic", FIELD_REQUIRED, "name of the topic", 1, MESSAGE_HEAD_MAX_NAME))
 
 const struct event_row proto_events[EVENT_COUNT] = {
     [EV_PEER_CONNECTED] =
@@ -54,6 +59,21 @@ const struct event_row proto_events[EVENT_COUNT] = {
             .summary = "A client detached from the instance.",
             .fields = SESSION_FIELDS,
             .watched = true,
+        },
+    [EV_TOPIC_JOINED] =
+        {
+            .name = "topic.joined",
+            .summary = "A connected peer subscribes to a topic of this session; not told of those "
+                       "that did when the session subscribed.",
+            .fields = TOPIC_FIELDS,
+            .callback = "rats_set_topic_peer_joined_callback",
+        },
+    [EV_TOPIC_LEFT] =
+        {
+            .name = "topic.left",
+            .summary = "A peer no longer subscribes to a topic of this session, or is gone.",
+            .fields = TOPIC_FIELDS,
+            .callback = "rats_set_topic_peer_left_callback",
         },
     [EV_LOST] =
         {

@@ -13,6 +13,8 @@ enum event_id {
     EV_INSTANCE_CHANGED,  /* to every session: listen port or limits */
     EV_SESSION_ATTACHED,  /* to sessions that watch it */
     EV_SESSION_ENDED,     /* to sessions that watch it */
+    EV_TOPIC_JOINED,      /* to sessions that subscribe to the topic */
+    EV_TOPIC_LEFT,        /* to sessions that subscribe to the topic */
     EV_LOST,              /* to the session that lost */
     EVENT_COUNT,
 };

@@ -27,6 +27,7 @@
            F_UINT("age_seconds", FIELD_REQUIRED, "seconds since it attached", 0, 0),               \
            F_UINT("channels", FIELD_REQUIRED, "channels it registered", 0, 0),                     \
            F_UINT("types", FIELD_REQUIRED, "message types it registered", 0, 0),                   \
+           F_UINT("topics", FIELD_REQUIRED, "topics it subscribes to", 0, 0),                      \
            F_UINT("queued_bytes", FIELD_REQUIRED, "bytes waiting for it to read", 0, 0),           \
            F_UINT("lost", FIELD_REQUIRED, "messages dropped because it was slow", 0, 0),           \
            F_UINT("calls", FIELD_REQUIRED, "calls in progress", 0, 0))
@@ -137,6 +138,43 @@
                "when a dial last reached it, Unix seconds; 0 = never", 0, 0),                      \
         F_UINT("connect_count", FIELD_REQUIRED, "dials that reached it", 0, 0),                    \
         F_UINT("fail_streak", FIELD_REQUIRED, "dials that failed since", 0, 0))
+
+#define TOPIC_PARAMS                                                                               \
+    FIELDS(F_TEXT("topic", FIELD_REQUIRED, "name of the topic", 1, MESSAGE_HEAD_MAX_NAME))
+
+#define TOPIC_PEERS FIELDS(F_WORDS("peers", FIELD_REQUIRED, "ids of the peers, sorted", NULL))
+
+#define TOPIC_ROW                                                                                  \
+    FIELDS(F_TEXT("topic", FIELD_REQUIRED,                                                         \
+                  "name of the topic; bytes of a peer's topic that are no text are escaped", 0,    \
+                  0),                                                                              \
+           F_UINT("sessions", FIELD_REQUIRED, "sessions of this instance that subscribe", 0, 0),   \
+           F_UINT("subscribers", FIELD_REQUIRED, "connected peers that subscribe", 0, 0),          \
+           F_UINT("mesh", FIELD_REQUIRED, "those of them that messages are forwarded to", 0, 0),   \
+           F_UINT("fanout", FIELD_REQUIRED,                                                        \
+                  "those that messages published here go to first while no session subscribes", 0, \
+                  0))
+
+#define TOPIC_STATISTICS                                                                           \
+    FIELDS(                                                                                        \
+        F_UINT("subscribed", FIELD_REQUIRED, "topics that sessions of this instance subscribe to", \
+               0, 0),                                                                              \
+        F_UINT("known", FIELD_REQUIRED, "topics known in all, those of peers too", 0, 0),          \
+        F_UINT("peers", FIELD_REQUIRED, "connected peers", 0, 0),                                  \
+        F_UINT("published", FIELD_REQUIRED, "messages published by sessions", 0, 0),               \
+        F_UINT("received", FIELD_REQUIRED, "messages that came from peers, each counted once", 0,  \
+               0),                                                                                 \
+        F_UINT("delivered", FIELD_REQUIRED, "messages handed to sessions, once for each", 0, 0),   \
+        F_UINT("forwarded", FIELD_REQUIRED, "messages passed on to peers, once for each", 0, 0),   \
+        F_UINT("duplicates", FIELD_REQUIRED, "copies that came again and were not delivered", 0,   \
+               0),                                                                                 \
+        F_UINT("recovered", FIELD_REQUIRED, "messages that were missed and asked for", 0, 0),      \
+        F_UINT("dropped", FIELD_REQUIRED, "messages not sent to a peer because its link was full", \
+               0, 0),                                                                              \
+        F_UINT("cached_bytes", FIELD_REQUIRED, "bytes kept for peers that missed a message", 0,    \
+               0),                                                                                 \
+        F_ARRAY("topics", FIELD_REQUIRED, "the topics as topic.all gives them, at most 1000", 0,   \
+                1000, TOPIC_ROW))
 
 #define LEVELS "error|warn|info|debug"
 
@@ -598,6 +636,86 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .errors = NO_ERRORS,
             .api = "rats_get_limits_json",
             .ctl = "limit",
+        },
+    [M_TOPIC_SUBSCRIBE] =
+        {
+            .name = "topic.subscribe",
+            .stability = STABLE,
+            .summary = "Messages of that topic are delivered to this session, and peers learn that "
+                       "this instance subscribes.",
+            .params = TOPIC_PARAMS,
+            .result =
+                FIELDS(F_BOOL("already", FIELD_REQUIRED, "whether this session subscribed before"),
+                       F_UINT("peers", FIELD_REQUIRED, "connected peers that subscribe now", 0, 0)),
+            .errors = NO_ERRORS,
+            .api = "rats_subscribe_to_topic",
+            .ctl = "sub",
+        },
+    [M_TOPIC_UNSUBSCRIBE] =
+        {
+            .name = "topic.unsubscribe",
+            .stability = STABLE,
+            .summary = "Messages of that topic are no longer delivered to this session; peers are "
+                       "told when no other session subscribes.",
+            .params = TOPIC_PARAMS,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND),
+            .api = "rats_unsubscribe_from_topic",
+        },
+    [M_TOPIC_LIST] =
+        {
+            .name = "topic.list",
+            .stability = STABLE,
+            .summary = "The topics this session subscribes to.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_WORDS("topics", FIELD_REQUIRED, "names, sorted", NULL)),
+            .errors = NO_ERRORS,
+            .api = "rats_get_subscribed_topics",
+        },
+    [M_TOPIC_PEERS] =
+        {
+            .name = "topic.peers",
+            .stability = STABLE,
+            .summary = "The connected peers that subscribe to a topic.",
+            .params = TOPIC_PARAMS,
+            .result = TOPIC_PEERS,
+            .errors = NO_ERRORS,
+            .api = "rats_get_topic_peers",
+            .ctl = "subs",
+        },
+    [M_TOPIC_MESH] =
+        {
+            .name = "topic.mesh",
+            .stability = STABLE,
+            .summary = "The peers that messages of a topic are forwarded to.",
+            .params = TOPIC_PARAMS,
+            .result = TOPIC_PEERS,
+            .errors = NO_ERRORS,
+            .api = "rats_get_topic_mesh_peers",
+        },
+    [M_TOPIC_STATISTICS] =
+        {
+            .name = "topic.statistics",
+            .stability = STABLE,
+            .summary = "How the topics of this instance are doing, since it started.",
+            .params = NO_FIELDS,
+            .result = TOPIC_STATISTICS,
+            .errors = NO_ERRORS,
+            .api = "rats_get_gossipsub_statistics_json",
+        },
+    [M_TOPIC_ALL] =
+        {
+            .name = "topic.all",
+            .stability = STABLE,
+            .summary = "Every topic this instance knows: first those that sessions subscribe to, "
+                       "then those with most subscribers.",
+            .params = FIELDS(F_UINT_DEFAULT("limit", "how many topics to give at most", 1,
+                                            10000, "1000")),
+            .result = FIELDS(F_UINT("known", FIELD_REQUIRED, "topics known in all", 0, 0),
+                             F_ARRAY("topics", FIELD_REQUIRED, "one object for each topic", 0,
+                                     10000, TOPIC_ROW)),
+            .errors = NO_ERRORS,
+            .ctl = "topics",
         },
     [M_LOG_GET_LEVEL] =
         {
