@@ -139,6 +139,41 @@ void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, e
     free(text);
 }
 
+void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
+                  json_t *fields)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct session *session = session_find(host_ipc(host), sessions[i]);
+        if (session != NULL && session_is_ready(session)) {
+            session_send_event(session, event, json_incref(fields));
+        }
+    }
+    json_decref(fields);
+}
+
+struct peer_id host_session_link(uint64_t session)
+{
+    struct peer_id link = {{0}};
+    memcpy(link.bytes, &session, sizeof(session));
+    return link;
+}
+
+bool host_session_held(struct host *host, uint64_t number, const uint64_t *sessions, size_t count)
+{
+    struct session *sender = session_find(host_ipc(host), number);
+    struct peer_id link = host_session_link(number);
+    bool held = false;
+    for (size_t i = 0; i < count && sender != NULL; i++) {
+        const struct session *session = session_find(host_ipc(host), sessions[i]);
+        if (session != NULL && peer_set_has(&session->holding, &link)) {
+            struct peer_id slow = host_session_link(sessions[i]);
+            (void)peer_set_add(&sender->waiting, &slow);
+            held = true;
+        }
+    }
+    return held;
+}
+
 size_t host_session_count(const struct host *host)
 {
     return host_ipc(host)->session_count - host_ipc(host)->greeting_count;

@@ -23,8 +23,13 @@ static void count_lost(struct session *session, unsigned lost_as)
     session->ipc->values.messages_lost++;
 }
 
+/* Sessions of this instance are held as peers are, by ids that stand for them. */
 void session_release_peers(struct session *session)
 {
+    if (session->holding.count > 0) {
+        struct peer_id self = host_session_link(session->number);
+        host_peer_drained(session->ipc->host, &self);
+    }
     while (session->holding.count > 0) {
         struct peer_id id = session->holding.ids[0];
         (void)peer_set_remove(&session->holding, &id);

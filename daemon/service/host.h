@@ -111,7 +111,16 @@ void host_emit(struct host *host, enum event_id event, json_t *fields);
  * many it lost. fields is taken, body copied. */
 void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
                     json_t *fields, struct bytes body, const struct peer_id *link);
+/* The same only to these sessions. */
+void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
+                  json_t *fields);
 size_t host_session_count(const struct host *host);
+/* Stands for a session in delivery.link, when its message goes to sessions of this instance: no
+ * peer has such an id. */
+struct peer_id host_session_link(uint64_t session);
+/* True when one of these sessions is slow because of what that session sends them. It is not read
+ * then until they have caught up or are given up (design, Flow). */
+bool host_session_held(struct host *host, uint64_t session, const uint64_t *sessions, size_t count);
 /* The session is not read until this peer has drained or gone. */
 void host_session_wait(struct host *host, uint64_t session, const struct peer_id *peer);
 void host_peer_drained(struct host *host, const struct peer_id *peer);

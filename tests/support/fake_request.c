@@ -13,14 +13,11 @@ struct request {
     uint64_t session;
 };
 
-struct peer {
-    struct peer_id id;
-};
-
 struct fake_delivery fake_delivered;
 struct fake_sending fake_sent;
 static struct fake_answer answer;
-static struct peer only_peer;
+static struct peer peers[16];
+static size_t peer_count;
 
 void fake_reset(void)
 {
@@ -28,6 +25,8 @@ void fake_reset(void)
     memset(&answer, 0, sizeof answer);
     memset(&fake_delivered, 0, sizeof fake_delivered);
     memset(&fake_sent, 0, sizeof fake_sent);
+    memset(peers, 0, sizeof peers);
+    peer_count = 0;
 }
 
 const struct fake_answer *fake_call(const struct service *service, void *self,
@@ -50,8 +49,40 @@ const struct fake_answer *fake_call(const struct service *service, void *self,
 
 struct peer *fake_peer(const struct peer_id *id)
 {
-    only_peer.id = *id;
-    return &only_peer;
+    size_t at = 0;
+    while (at < peer_count && !peer_id_equal(&peers[at].id, id)) {
+        at++;
+    }
+    assert_true(at < sizeof peers / sizeof peers[0]);
+    if (at == peer_count) {
+        peers[peer_count++].id = *id;
+    }
+    return &peers[at];
+}
+
+struct peer *mesh_find(const struct mesh *mesh, const struct peer_id *id)
+{
+    (void)mesh;
+    for (size_t i = 0; i < peer_count; i++) {
+        if (peer_id_equal(&peers[i].id, id)) {
+            return peers[i].gone ? NULL : &peers[i];
+        }
+    }
+    return NULL;
+}
+
+bool peer_is_congested(const struct peer *peer)
+{
+    return peer->congested;
+}
+
+int peer_send(struct peer *peer, enum wire_type type, uint16_t channel, struct bytes payload)
+{
+    (void)type;
+    (void)channel;
+    peer->frames++;
+    peer->last_op = payload.size == 0 ? 0 : payload.data[0];
+    return peer->congested ? 1 : 0;
 }
 
 const json_t *request_params(const struct request *request)
@@ -98,9 +129,19 @@ void host_deliver(struct host *host, const uint64_t *sessions, size_t count,
     assert_true(count <= 16 && delivery->payload.size <= sizeof fake_delivered.payload);
     fake_delivered.count++;
     fake_delivered.session_count = count;
-    memcpy(fake_delivered.sessions, sessions, count * sizeof *sessions);
+    if (count > 0) {
+        memcpy(fake_delivered.sessions, sessions, count * sizeof *sessions);
+    }
     (void)snprintf(fake_delivered.name, sizeof fake_delivered.name, "%.*s",
                    (int)delivery->name.size, (const char *)delivery->name.data);
+    fake_delivered.flags = delivery->flags;
+    fake_delivered.sender = *delivery->peer;
+    fake_delivered.forwarder =
+        delivery->forwarder == NULL ? (struct peer_id){{0}} : *delivery->forwarder;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(sessions[i] < 16);
+        fake_delivered.of_session[sessions[i]]++;
+    }
     fake_delivered.payload_size = delivery->payload.size;
     if (delivery->payload.size > 0) {
         memcpy(fake_delivered.payload, delivery->payload.data, delivery->payload.size);

@@ -19,6 +19,10 @@ struct fake_delivery {
     char name[64];
     uint8_t payload[64];
     size_t payload_size;
+    uint8_t flags;
+    struct peer_id sender;
+    struct peer_id forwarder; /* zero: none */
+    unsigned of_session[16];  /* how many each session got, by its number */
 };
 
 struct fake_sending {
@@ -32,6 +36,15 @@ struct fake_sending {
     uint8_t payload[64]; /* its beginning */
 };
 
+/* What mesh_find() finds once fake_peer() has made it. */
+struct peer {
+    struct peer_id id;
+    bool gone;
+    bool congested;
+    unsigned frames; /* that peer_send() took */
+    uint8_t last_op; /* first byte of the last of them */
+};
+
 extern struct fake_delivery fake_delivered;
 extern struct fake_sending fake_sent;
 
@@ -40,7 +53,7 @@ extern struct fake_sending fake_sent;
 const struct fake_answer *fake_call(const struct service *service, void *self,
                                     enum method_id method, uint64_t session, json_t *params);
 void fake_reset(void);
-/* A peer that only has an id. */
+/* A peer that has no more than an id; the same for the same id. At most 16. */
 struct peer *fake_peer(const struct peer_id *id);
 
 #endif

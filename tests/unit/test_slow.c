@@ -170,6 +170,77 @@ static void sessions_that_end_during_a_delivery_disturb_no_other(void **state)
     (void)close(client);
 }
 
+/* Another session publishes to the story's until it is held. */
+static const struct session *publish_until_held(struct story *story, int *ret_client)
+{
+    story_greet(story, "stall");
+    const struct session *sender = story_second_session(story, ret_client);
+    assert_in_range(sender->number, 1, 255); /* so its id is that byte and zeros */
+    size_t count = 0;
+    while (!host_session_held(story->host, sender->number, &story->number, 1)) {
+        assert_int_equal(sender->waiting.count, 0);
+        story_deliver(story, 1024, (uint8_t)sender->number);
+        assert_true(++count < 10000);
+    }
+    assert_int_equal(sender->waiting.count, 1);
+    return sender;
+}
+
+static void a_session_that_publishes_to_a_slow_one_waits_until_it_has_read(void **state)
+{
+    struct story *story = *state;
+    int client = -1;
+    const struct session *sender = publish_until_held(story, &client);
+    assert_false(host_session_held(story->host, 77, &story->number, 1)); /* nobody else does */
+    story_read_all(story);
+    assert_int_equal(sender->waiting.count, 0);
+    assert_false(host_session_held(story->host, sender->number, &story->number, 1));
+    assert_int_equal(story->session->lost_total, 0);
+    (void)close(client);
+}
+
+static void it_waits_no_longer_than_the_slow_one_may_stall(void **state)
+{
+    struct story *story = *state;
+    int client = -1;
+    const struct session *sender = publish_until_held(story, &client);
+    virtual_world_run(story->world, virtual_world_now_ms(story->world) + SESSION_STALL_MS - 1);
+    assert_int_equal(sender->waiting.count, 1);
+    virtual_world_run(story->world, virtual_world_now_ms(story->world) + 1);
+    assert_int_equal(sender->waiting.count, 0);
+    assert_true(story->session->lagging);
+    (void)close(client);
+}
+
+static void it_waits_for_nobody_who_has_gone(void **state)
+{
+    struct story *story = *state;
+    int client = -1;
+    const struct session *sender = publish_until_held(story, &client);
+    story_close(story);
+    virtual_world_settle(story->world);
+    session_end(story->session, "test");
+    virtual_world_settle(story->world);
+    assert_int_equal(sender->waiting.count, 0);
+    (void)close(client);
+}
+
+static void an_event_may_go_to_some_sessions_only(void **state)
+{
+    struct story *story = *state;
+    int client = -1;
+    story_greet(story, "stall");
+    const struct session *other = story_second_session(story, &client);
+    uint64_t nobody = 4711;
+    uint64_t sequence = other->sequence;
+    host_emit_to(story->host, &nobody, 1, EV_TOPIC_LEFT, json_object());
+    host_emit_to(story->host, &story->number, 1, EV_TOPIC_JOINED, json_object());
+    virtual_world_settle(story->world);
+    json_decref(story_expect_head(story, FRAME_EVENT, 1));
+    assert_int_equal(other->sequence, sequence);
+    (void)close(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +252,10 @@ int main(void)
         STORY(a_held_peer_that_goes_is_forgotten),
         STORY(a_sender_that_leaves_while_held_does_not_make_the_session_lag),
         STORY(a_burst_from_many_peers_holds_them_and_loses_nothing),
+        STORY(a_session_that_publishes_to_a_slow_one_waits_until_it_has_read),
+        STORY(it_waits_no_longer_than_the_slow_one_may_stall),
+        STORY(it_waits_for_nobody_who_has_gone),
+        STORY(an_event_may_go_to_some_sessions_only),
         STORY(sessions_that_end_during_a_delivery_disturb_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,35 @@
+/* What topics.c and topics_query.c share; nobody else includes it. */
+#ifndef RATSD_SERVICE_TOPICS_PRIVATE_H
+#define RATSD_SERVICE_TOPICS_PRIVATE_H
+
+#include "service/gossip_engine.h"
+#include "service/patience.h"
+#include "service/registry.h"
+#include "service/topics.h"
+
+struct topics_values {
+    uint64_t delivered;
+    uint64_t waits;
+    uint64_t given_up;
+};
+
+struct topics {
+    struct host *host;
+    struct registry registry; /* who of our sessions subscribes */
+    struct gossip *gossip;    /* subscribes while a session does */
+    struct patience patience;
+    struct timer beat;
+    struct timer expiry; /* of patience */
+    struct topics_values values;
+};
+
+struct bytes topics_requested(const struct request *request);
+
+/* topics_query.c */
+void topics_on_list(void *self, struct request *request);
+void topics_on_peers(void *self, struct request *request);
+void topics_on_mesh(void *self, struct request *request);
+void topics_on_statistics(void *self, struct request *request);
+void topics_on_all(void *self, struct request *request);
+
+#endif
