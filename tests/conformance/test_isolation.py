@@ -88,6 +88,7 @@ def test_registrations_of_another_session_cannot_be_ended(node, daemon):
     names = ["guess %d" % i for i in range(OFFS)]
     guess_names(thief, "channel.off", "channel", names[:-200] + ["diary", "letters"] * 100)
     guess_names(thief, "typed.off", "type", names[:-200] + ["secret"] * 200)
+    guess_names(thief, "topic.unsubscribe", "topic", names)
     victim.is_unharmed()
     sender = other.client()
     sender.call("session.start")

@@ -22,6 +22,7 @@ HEADER_SIZE = HEADER.size
 MAX_SIZE = 64 * 1024 * 1024 + 64 * 1024
 MAX_PAYLOAD = 64 * 1024 * 1024 - 20
 CHANNEL, TYPED, TOPIC = 1, 2, 3
+ECHO, LOCAL = 1, 2  # flags of a MESSAGE
 EVERY_PEER = "0" * 64
 A_MESSAGE = "a MESSAGE with an id"  # stands for the method where a message is answered
 
@@ -45,6 +46,16 @@ class Message(NamedTuple):
     name: str
     body: bytes
     plane: int = CHANNEL
+    flags: int = 0
+
+
+class TopicMessage(NamedTuple):
+    """The same of a topic: peer is who claims to have published it, forwarder who sent it to us."""
+
+    peer: str
+    name: str
+    body: bytes
+    forwarder: str
     flags: int = 0
 
 
@@ -91,6 +102,10 @@ def encode_message(peer, name, body, frame_id=0, plane=CHANNEL, flags=0):
 def decode_message(frame):
     plane, flags, name_size = struct.unpack_from("<BBH", frame.head)
     name = frame.head[36:36 + name_size].decode("utf-8")
+    if plane == TOPIC:
+        forwarder = frame.head[36 + name_size:]
+        assert len(forwarder) == 32
+        return TopicMessage(frame.head[4:36].hex(), name, frame.body, forwarder.hex(), flags)
     return Message(frame.head[4:36].hex(), name, frame.body, plane, flags)
 
 
@@ -274,6 +289,17 @@ class Client:
             self.call("typed.on", {"type": name})
         self.call("session.start")
         return self
+
+    def subscribe(self, *topics):
+        """Subscribes to topics and starts the session."""
+        for topic in topics:
+            self.call("topic.subscribe", {"topic": topic})
+        self.call("session.start")
+        return self
+
+    def publish(self, topic, body, echo=False):
+        """How many peers it went to."""
+        return self.send_asked(EVERY_PEER, topic, body, plane=TOPIC, flags=ECHO if echo else 0)
 
     def read_until_closed(self, timeout=None):
         """Every frame up to the end of the connection."""
