@@ -136,6 +136,20 @@ typedef void (*rats_binary_cb)(void *user_data, const char *peer_id, const void 
 typedef void (*rats_json_cb)(void *user_data, const char *peer_id, const char *json_str);
 /** A typed message arrived and is well-formed JSON; the text is as the peer wrote it. */
 typedef void (*rats_message_cb)(void *user_data, const char *peer_id, const char *message_data);
+/** A message of a topic arrived, as text, cut at the first NUL byte if it has one. peer_id is who
+ * the message says has published it; only the peer that passed it on is authenticated. */
+typedef void (*rats_topic_message_cb)(void *user_data, const char *peer_id, const char *topic,
+                                      const char *message);
+/** A message of a topic arrived and is well-formed JSON; the text is as the publisher wrote it. */
+typedef void (*rats_topic_json_message_cb)(void *user_data, const char *peer_id, const char *topic,
+                                           const char *json_str);
+/** A message of a topic arrived. data is never NULL; size may be 0. */
+typedef void (*rats_topic_binary_cb)(void *user_data, const char *peer_id, const char *topic,
+                                     const void *data, size_t size);
+/** A connected peer subscribes to the topic. */
+typedef void (*rats_topic_peer_joined_cb)(void *user_data, const char *peer_id, const char *topic);
+/** A peer no longer subscribes to the topic, or is gone. */
+typedef void (*rats_topic_peer_left_cb)(void *user_data, const char *peer_id, const char *topic);
 /** A message of a named channel arrived. data is never NULL; size may be 0. */
 typedef void (*rats_channel_cb)(void *user_data, const char *peer_id, const char *channel,
                                 const void *data, size_t size);
@@ -1065,6 +1079,233 @@ RATS_API rats_error_t rats_send_message(rats_client_t client, const char *peer_i
  */
 RATS_API rats_error_t rats_broadcast_message(rats_client_t client, const char *type,
                                              const char *data);
+
+/* ------------------------------------------------------------------ topics ---------------------
+ */
+
+/**
+ * Whether this library knows topics.
+ *
+ * @param client  handle; borrowed
+ * @return 1; 0 for NULL
+ * No round trip. Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_is_gossipsub_available(rats_client_t client);
+
+/**
+ * Whether messages of topics are delivered and can be published: between rats_start() and
+ * rats_stop().
+ *
+ * @param client  handle; borrowed
+ * @return 1 or 0
+ * No round trip. Thread-safe; may be called from a callback. IPC: none. Since 1.0.
+ */
+RATS_API int rats_is_gossipsub_running(rats_client_t client);
+
+/**
+ * Subscribe to a topic. Peers learn that the instance does; messages are delivered to this session
+ * while it is started. Allowed before rats_start(); rats_stop() ends all subscriptions.
+ *
+ * @param client  handle; borrowed
+ * @param topic   name of the topic, 1 to 4096 bytes; copied
+ * @return RATS_SUCCESS once the daemon delivers it; RATS_ERROR_OPERATION_FAILED if the session
+ *         subscribes to it already or to 512 topics; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_MEMORY_ALLOCATION. While the daemon is gone the subscription is noted and made
+ *         when it is back
+ * One round trip. Thread-safe; may be called from a callback. IPC: topic.subscribe. Since 1.0.
+ */
+RATS_API rats_error_t rats_subscribe_to_topic(rats_client_t client, const char *topic);
+
+/**
+ * End a subscription. When it returns on another thread than the dispatcher's, no callback of the
+ * topic is running and none will run. The callbacks stay for a later subscription.
+ *
+ * @param client  handle; borrowed
+ * @param topic   name of the topic; copied
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if the session does not subscribe to it;
+ *         RATS_ERROR_INVALID_PARAMETER
+ * One round trip. Thread-safe; may be called from a callback. IPC: topic.unsubscribe. Since 1.0.
+ */
+RATS_API rats_error_t rats_unsubscribe_from_topic(rats_client_t client, const char *topic);
+
+/**
+ * Whether this session subscribes to a topic.
+ *
+ * @param client  handle; borrowed
+ * @param topic   name of the topic; copied
+ * @return 1 or 0
+ * No round trip. Thread-safe; may be called from a callback. IPC: topic.subscribe. Since 1.0.
+ */
+RATS_API int rats_is_subscribed_to_topic(rats_client_t client, const char *topic);
+
+/**
+ * The topics this session subscribes to, sorted.
+ *
+ * @param client     handle; borrowed
+ * @param ret_count  how many there are; 0 on failure; not NULL
+ * @return names, to be released with rats_free_array(); NULL when there are none
+ * No round trip. Thread-safe; may be called from a callback. IPC: topic.list. Since 1.0.
+ */
+RATS_API char **rats_get_subscribed_topics(rats_client_t client, int *ret_count);
+
+/**
+ * Publish text on a topic: to the peers that subscribe to it, and to the other sessions of this
+ * instance that do; not to this session. A subscription of one's own is not needed.
+ *
+ * @param client   started handle; borrowed
+ * @param topic    name of the topic, 1 to 4096 bytes; borrowed until return
+ * @param message  text of at most RATS_MAX_PAYLOAD bytes, less 43 and the topic's; may be "";
+ *                 borrowed until return
+ * @return RATS_SUCCESS once the daemon has it, also when nobody subscribes; RATS_ERROR_NOT_RUNNING;
+ *         RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_OPERATION_FAILED if the daemon took nothing for
+ *         10 s
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_publish_to_topic(rats_client_t client, const char *topic,
+                                            const char *message);
+
+/**
+ * Publish JSON on a topic, as rats_publish_to_topic() does text. The text is checked and sent as it
+ * is.
+ *
+ * @param client  started handle; borrowed
+ * @param topic   as for rats_publish_to_topic()
+ * @param json    one JSON value of any kind, at most 2048 levels deep; borrowed until return
+ * @return as rats_publish_to_topic(); RATS_ERROR_JSON_PARSE if the text is not JSON
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_publish_json_to_topic(rats_client_t client, const char *topic,
+                                                 const char *json);
+
+/**
+ * Publish bytes on a topic, as rats_publish_to_topic() does text.
+ *
+ * @param client  started handle; borrowed
+ * @param topic   as for rats_publish_to_topic()
+ * @param data    payload; borrowed until return; may be NULL if size is 0
+ * @param size    bytes in data
+ * @param echo    not 0: this session gets the message as well, if it subscribes to the topic
+ * @return as rats_publish_to_topic(); RATS_ERROR_TOO_LARGE
+ * No round trip; blocks 10 s at most. Thread-safe; may be called from a callback. IPC: MESSAGE
+ * frame. Since 1.0.
+ */
+RATS_API rats_error_t rats_publish_binary_to_topic(rats_client_t client, const char *topic,
+                                                   const void *data, size_t size, int echo);
+
+/**
+ * The connected peers that subscribe to a topic.
+ *
+ * @param client     handle; borrowed
+ * @param topic      name of the topic; copied
+ * @param ret_count  how many there are; 0 on failure; not NULL
+ * @return peer ids, to be released with rats_free_array(); NULL when there are none or on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: topic.peers. Since 1.0.
+ */
+RATS_API char **rats_get_topic_peers(rats_client_t client, const char *topic, int *ret_count);
+
+/**
+ * The peers that messages of a topic are forwarded to.
+ *
+ * @param client     handle; borrowed
+ * @param topic      name of the topic; copied
+ * @param ret_count  how many there are; 0 on failure; not NULL
+ * @return peer ids, to be released with rats_free_array(); NULL when there are none or on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: topic.mesh. Since 1.0.
+ */
+RATS_API char **rats_get_topic_mesh_peers(rats_client_t client, const char *topic, int *ret_count);
+
+/**
+ * How topics are doing: a JSON object with available, running, subscribed_topics_count (of this
+ * session), total_topics_count, topics {name: {subscribers_count, mesh_peers_count,
+ * fanout_peers_count, is_subscribed}}, peers_count, published, delivered, and with peers
+ * average_peer_score, min_peer_score and max_peer_score, which are 0.0.
+ *
+ * @param client  handle; borrowed
+ * @return text to be released with rats_string_free(); NULL while the daemon is gone
+ * One round trip. Thread-safe; may be called from a callback. IPC: topic.statistics. Since 1.0.
+ */
+RATS_API char *rats_get_gossipsub_statistics_json(rats_client_t client);
+
+/**
+ * Set what runs when a message of a topic arrives, as text. Independent of the other callbacks.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param topic      name of the topic; copied; need not be subscribed to yet
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: topic.subscribe. Since 1.0.
+ */
+RATS_API void rats_set_topic_message_callback(rats_client_t client, const char *topic,
+                                              rats_topic_message_cb callback, void *user_data);
+
+/**
+ * Set what runs when a message of a topic arrives that is JSON.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param topic      name of the topic; copied; need not be subscribed to yet
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: topic.subscribe. Since 1.0.
+ */
+RATS_API void rats_set_topic_json_message_callback(rats_client_t client, const char *topic,
+                                                   rats_topic_json_message_cb callback,
+                                                   void *user_data);
+
+/**
+ * Set what runs for every message of a topic, besides the text and JSON callbacks and after them.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param topic      name of the topic; copied; need not be subscribed to yet
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: topic.subscribe. Since 1.0.
+ */
+RATS_API void rats_set_topic_binary_callback(rats_client_t client, const char *topic,
+                                             rats_topic_binary_cb callback, void *user_data);
+
+/**
+ * Set what runs when a peer joins a topic this session subscribes to. Peers that had
+ * joined when the session subscribed, or when its subscription was said again to a daemon that was
+ * gone, are told by rats_get_topic_peers().
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param topic      name of the topic; copied; need not be subscribed to yet
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: topic.joined. Since 1.0.
+ */
+RATS_API void rats_set_topic_peer_joined_callback(rats_client_t client, const char *topic,
+                                                  rats_topic_peer_joined_cb callback,
+                                                  void *user_data);
+
+/**
+ * Set what runs when a peer leaves a topic this session subscribes to, or is gone.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param topic      name of the topic; copied; need not be subscribed to yet
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: topic.left. Since 1.0.
+ */
+RATS_API void rats_set_topic_peer_left_callback(rats_client_t client, const char *topic,
+                                                rats_topic_peer_left_cb callback, void *user_data);
+
+/**
+ * Clear all callbacks of a topic.
+ *
+ * @param client  handle, or NULL (nothing happens); borrowed
+ * @param topic   name of the topic; copied
+ * They may still be running when this returns. Thread-safe; may be called from a callback.
+ * IPC: none. Since 1.0.
+ */
+RATS_API void rats_clear_topic_callbacks(rats_client_t client, const char *topic);
 
 /* ------------------------------------------------------------------ callbacks ------------------
  */

@@ -193,6 +193,7 @@ static void stop(struct client *client, int64_t deadline_ms)
     if (client->batches) {
         inbox_purge(&client->inbox);
     }
+    topics_end(client);
     if (was_started && client->attached) {
         say_stop(client, deadline_ms);
     }

@@ -40,6 +40,7 @@
 #define STOP_TIMEOUT_MS    2000
 #define CHANNEL_NAME_MAX   255u
 #define TYPE_NAME_MAX      MESSAGE_HEAD_MAX_NAME
+#define TOPIC_NAME_MAX     MESSAGE_HEAD_MAX_NAME
 
 struct callbacks {
     rats_connection_cb connection;
@@ -69,6 +70,29 @@ struct channel {
     unsigned serial; /* of the last change, so that a late refusal undoes only its own */
     rats_channel_cb callback;
     void *user_data;
+};
+
+struct topic_callbacks {
+    rats_topic_message_cb message;
+    void *message_data;
+    rats_topic_json_message_cb json;
+    void *json_data;
+    rats_topic_binary_cb binary;
+    void *binary_data;
+    rats_topic_peer_joined_cb joined;
+    void *joined_data;
+    rats_topic_peer_left_cb left;
+    void *left_data;
+};
+
+/* A topic that this handle subscribes to or has callbacks for. */
+struct topic {
+    bool subscribed;
+    unsigned serial; /* of the subscription, so that a late refusal undoes only its own */
+    struct topic_callbacks callbacks;
+    struct list members; /* peers that joined since */
+    size_t name_size;
+    char name[];
 };
 
 struct client {
@@ -113,6 +137,8 @@ struct client {
     unsigned channel_serial;
     struct map types; /* struct message_type by name */
     uint64_t type_serial;
+    struct map topics; /* struct topic by name */
+    unsigned topic_serial;
     struct callbacks callbacks;
     bool reader_paused;
 
@@ -259,6 +285,8 @@ int send_to_all(struct client *client, const struct outgoing *message);
 /* RATS_SUCCESS, or INVALID_PARAMETER with the last error set: what a name must be to be registered
  * at the daemon. what: "the channel's name". */
 int check_name(const char *what, const char *name, size_t max_size);
+/* RATS_SUCCESS, or a code with the last error set. */
+int check_json(const char *json);
 
 /* typed.c ------------------------------------------------------------------------------------ */
 
@@ -282,5 +310,27 @@ int typed_text(const char *data, size_t size, struct bytes *ret_text);
 void typed_replay(struct client *client);
 /* (locked) Frees them. */
 void typed_fini(struct client *client);
+
+/* topics.c ----------------------------------------------------------------------------------- */
+
+/* RATS_SUCCESS, or INVALID_PARAMETER with the last error set. */
+int check_topic(const char *topic);
+struct topic *topic_find(const struct client *client, const char *name, size_t size);
+/* (locked) rats_stop(): every subscription ends, callbacks stay. */
+void topics_end(struct client *client);
+/* (locked) Keeps who joined, from the fields of a topic.joined or topic.left. 0 or -ENOMEM. */
+int topics_note_peer(struct client *client, const json_t *fields, bool joined);
+/* (locked) The daemon is gone: everybody who joined leaves. */
+void topics_renounce_peers(struct client *client);
+/* (locked) Tells a new connection's daemon about all subscriptions. */
+void topics_replay(struct client *client);
+/* (locked) Frees them. */
+void topics_fini(struct client *client);
+
+/* info.c ------------------------------------------------------------------------------------- */
+
+/* Text of a JSON document, its keys sorted. Takes it; NULL, with the last error set, when out of
+ * memory. */
+char *document_print(json_t *document);
 
 #endif

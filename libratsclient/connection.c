@@ -42,6 +42,7 @@ static void detach(struct client *client)
     client->fd = -1;
     calls_lose_all(&client->calls);
     receiver_reset(client);
+    topics_renounce_peers(client);
     announce_no_peers(client);
     client->stream_epoch = 0;
     mirror_clear_peers(&client->mirror);
@@ -53,6 +54,7 @@ static void replay(struct client *client)
 {
     channels_replay(client);
     typed_replay(client);
+    topics_replay(client);
     if (client->demanded_peers > 0) {
         request_post(client, M_SESSION_DEMAND_PEERS,
                      json_pack("{s:i}", "max_peers", client->demanded_peers), CALL_PLAIN);

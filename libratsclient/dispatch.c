@@ -47,11 +47,9 @@ static bool name_is(const struct message_head *head, const char *name, size_t si
     return head->name_size == size && memcmp(head->name, name, size) == 0;
 }
 
-/* (locked) */
-static void deliver_string(struct client *client, struct delivery *message)
+/* What a C string cannot carry is said. Only the dispatcher comes here. */
+static void log_cut(struct client *client, const struct delivery *message)
 {
-    const rats_string_cb callback = client->callbacks.string;
-    void *const user_data = client->callbacks.string_data;
     uint64_t skipped = 0;
     const bool cut = memchr(message->body, '\0', message->body_size) != NULL;
     if (cut && log_allowed(&client->string_limit, &skipped)) {
@@ -60,7 +58,15 @@ static void deliver_string(struct client *client, struct delivery *message)
                   "delivered (%llu more like it)",
                   message->peer, (unsigned long long)skipped);
     }
+}
+
+/* (locked) */
+static void deliver_string(struct client *client, struct delivery *message)
+{
+    const rats_string_cb callback = client->callbacks.string;
+    void *const user_data = client->callbacks.string_data;
     begin_callback(client);
+    log_cut(client, message);
     const uint8_t behind = message->body[message->body_size];
     message->body[message->body_size] = '\0';
     callback(user_data, message->peer, (const char *)message->body);
@@ -159,18 +165,69 @@ static void deliver_typed(struct client *client, unsigned epoch, struct delivery
     }
 }
 
+/* (locked) The callbacks of the message's topic while the handle subscribes to it and is started,
+ * else none. */
+static struct topic_callbacks topic_callbacks(const struct client *client, unsigned epoch,
+                                              const struct message_head *head)
+{
+    const struct topic *topic = topic_find(client, head->name, head->name_size);
+    if (topic == NULL || !topic->subscribed || !is_live(client, epoch)) {
+        return (struct topic_callbacks){0};
+    }
+    return topic->callbacks;
+}
+
+/* (locked) A topic's three callbacks for messages; any of them may change what comes next. */
+static void deliver_topic(struct client *client, unsigned epoch, struct delivery *message)
+{
+    char topic[TOPIC_NAME_MAX + 1];
+    memcpy(topic, message->head.name, message->head.name_size);
+    topic[message->head.name_size] = '\0';
+    const uint8_t behind = message->body[message->body_size];
+    struct topic_callbacks callbacks = topic_callbacks(client, epoch, &message->head);
+    if (callbacks.message != NULL) {
+        begin_callback(client);
+        log_cut(client, message);
+        message->body[message->body_size] = '\0';
+        callbacks.message(callbacks.message_data, message->peer, topic,
+                          (const char *)message->body);
+        message->body[message->body_size] = behind;
+        end_callback(client);
+        callbacks = topic_callbacks(client, epoch, &message->head);
+    }
+    if (callbacks.json != NULL) {
+        begin_callback(client);
+        if (json_text_check((const char *)message->body, message->body_size) == 0) {
+            message->body[message->body_size] = '\0';
+            callbacks.json(callbacks.json_data, message->peer, topic, (const char *)message->body);
+            message->body[message->body_size] = behind;
+        }
+        end_callback(client);
+        callbacks = topic_callbacks(client, epoch, &message->head);
+    }
+    if (callbacks.binary != NULL) {
+        begin_callback(client);
+        callbacks.binary(callbacks.binary_data, message->peer, topic, message->body,
+                         message->body_size);
+        end_callback(client);
+    }
+}
+
 /* (locked) */
 static void deliver_message(struct client *client, unsigned epoch, const struct frame *frame,
                             uint8_t *body)
 {
     struct delivery message = {.body = body, .body_size = frame->body_size};
-    if (message_head_decode(frame->head, frame->head_size, &message.head) < 0 ||
-        message.head.plane == PLANE_TOPIC) {
+    if (message_head_decode(frame->head, frame->head_size, &message.head) < 0) {
         return; /* of a newer daemon, perhaps */
     }
     hex_format(bytes_make(message.head.peer, MESSAGE_PEER_SIZE), message.peer);
     if (message.head.plane == PLANE_TYPED) {
         deliver_typed(client, epoch, &message);
+        return;
+    }
+    if (message.head.plane == PLANE_TOPIC) {
+        deliver_topic(client, epoch, &message);
         return;
     }
     if (name_is(&message.head, "rats.string", 11)) {
@@ -201,6 +258,27 @@ static void deliver_peer(struct client *client, const json_t *params, bool conne
     if (peer != NULL && callback != NULL) {
         begin_callback(client);
         callback(user_data, peer);
+        end_callback(client);
+    }
+}
+
+/* (locked) */
+static void deliver_topic_peer(struct client *client, const json_t *params, bool joined)
+{
+    const char *peer = json_string_value(json_object_get(params, "peer"));
+    const json_t *name = json_object_get(params, "topic");
+    const struct topic *topic =
+        json_is_string(name) ? topic_find(client, json_string_value(name), json_string_length(name))
+                             : NULL;
+    if (peer == NULL || topic == NULL || !topic->subscribed) {
+        return;
+    }
+    const struct topic_callbacks *callbacks = &topic->callbacks;
+    const rats_topic_peer_joined_cb callback = joined ? callbacks->joined : callbacks->left;
+    void *const user_data = joined ? callbacks->joined_data : callbacks->left_data;
+    if (callback != NULL) {
+        begin_callback(client);
+        callback(user_data, peer, json_string_value(name));
         end_callback(client);
     }
 }
@@ -238,6 +316,12 @@ static void deliver_specific(struct client *client, const char *name, const json
         break;
     case EV_PEER_DISCONNECTED:
         deliver_peer(client, params, false);
+        break;
+    case EV_TOPIC_JOINED:
+        deliver_topic_peer(client, params, true);
+        break;
+    case EV_TOPIC_LEFT:
+        deliver_topic_peer(client, params, false);
         break;
     case EV_LOST:
         deliver_lost(client, params);

@@ -172,6 +172,12 @@ static int mirror_event(struct client *client, const struct frame *frame)
     case EV_INSTANCE_CHANGED:
         mirror_set_instance(&client->mirror, params);
         break;
+    case EV_TOPIC_JOINED:
+        rc = topics_note_peer(client, params, true);
+        break;
+    case EV_TOPIC_LEFT:
+        rc = topics_note_peer(client, params, false);
+        break;
     case EV_SESSION_ATTACHED:
     case EV_SESSION_ENDED:
     case EV_LOST:

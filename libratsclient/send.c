@@ -64,7 +64,10 @@ static int send_message(struct client *client, const struct peer_id *peer,
     client_lock(client);
     int result = check_state(client, peer);
     if (result == RATS_SUCCESS) {
-        result = peer != NULL ? 1 : (int)mirror_peer_count(&client->mirror);
+        /* Topics have subscribers on this machine too. */
+        result = peer != NULL || message->plane == PLANE_TOPIC
+                     ? 1
+                     : (int)mirror_peer_count(&client->mirror);
         if (result > 0) {
             client->waiters++;
             const int rc =
@@ -211,7 +214,7 @@ int rats_broadcast_binary(rats_client_t handle, const void *data, size_t size)
 
 /* JSON -------------------------------------------------------------------------------------- */
 
-static int check_json(const char *json)
+int check_json(const char *json)
 {
     if (json == NULL) {
         return missing("the JSON text");

@@ -7,6 +7,7 @@
 #include "ratsctl/table.h"
 
 #define BIT(option) (1u << (option))
+#define MOST_TOPICS 512 /* of one session */
 
 const struct command commands[] = {
     {"status", "", M_INSTANCE_GET, 0, 0, 0, "what the daemon is and how it is doing", run_status},
@@ -33,6 +34,14 @@ const struct command commands[] = {
      "send a message; - reads it from standard input", run_send},
     {"recv", "", M_CHANNEL_ON, 0, 0, BIT(OPT_CHANNEL) | BIT(OPT_TYPE) | BIT(OPT_COUNT),
      "print messages as they come", run_recv},
+    {"topics", "", M_TOPIC_ALL, 0, 0, BIT(OPT_FORMAT), "the topics this instance knows",
+     run_topics},
+    {"subs", "[TOPIC]", M_TOPIC_PEERS, 0, 1, BIT(OPT_FORMAT),
+     "the peers that subscribe to a topic, or the topics programs here subscribe to", run_subs},
+    {"pub", "TOPIC TEXT|-", METHOD_COUNT, 2, 2, BIT(OPT_AS),
+     "publish a message; - reads it from standard input", run_pub},
+    {"sub", "TOPIC...", M_TOPIC_SUBSCRIBE, 1, MOST_TOPICS, BIT(OPT_COUNT),
+     "print the messages of topics as they come", run_sub},
     {"clients", "", M_SESSION_LIST, 0, 0, BIT(OPT_FORMAT), "the programs attached to the daemon",
      run_clients},
     {"monitor", "[FILTER]", M_SESSION_WATCH, 0, 1, BIT(OPT_COUNT) | BIT(OPT_UNTIL) | BIT(OPT_SINCE),

@@ -12,7 +12,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_SOCKET] = {"--socket", "PATH", "the daemon's socket"},
     [OPT_INSTANCE] = {"--instance", "NAME", "the instance of that name instead of default"},
     [OPT_JSON] = {"--json", "[=lines]", "a JSON document, or one JSON object per line"},
-    [OPT_FORMAT] = {"--format", "tab", "fixed columns between tabs (peers, clients, bans)"},
+    [OPT_FORMAT] = {"--format", "tab", "fixed columns between tabs (peers, clients, topics, subs, bans)"},
     [OPT_COLOR] = {"--color", "auto|always|never", "colours; auto: on a terminal"},
     [OPT_TIMEOUT] = {"--timeout", "SECONDS", "give up after that long, in decimal"},
     [OPT_HELP] = {"--help", NULL, "this text, or that of a command"},

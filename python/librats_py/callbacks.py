@@ -26,6 +26,7 @@ TopicJsonMessageCallback = Callable[[str, str, Any], None]  # peer_id, topic, pa
 TopicPeerJoinedCallback = Callable[[str, str], None]  # peer_id, topic
 TopicPeerLeftCallback = Callable[[str, str], None]  # peer_id, topic
 
+TopicBinaryCallback = Callable[[str, str, bytes], None]  # peer_id, topic, data
 ChannelCallback = Callable[[str, bytes], None]  # peer_id, data
 DaemonCallback = Callable[[bool], None]  # attached
 OverflowCallback = Callable[[int], None]  # messages lost
@@ -50,6 +51,7 @@ TopicJsonMessageCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_c
 TopicPeerJoinedCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p)
 TopicPeerLeftCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p)
 
+TopicBinaryCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_void_p, c_size_t)
 ChannelCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_void_p, c_size_t)
 DaemonCallbackType = CFUNCTYPE(None, c_void_p, c_int)
 OverflowCallbackType = CFUNCTYPE(None, c_void_p, c_uint64)
@@ -87,6 +89,8 @@ __all__ = [
     "PeerDiscoveredCallbackType",
     "StringCallback",
     "StringCallbackType",
+    "TopicBinaryCallback",
+    "TopicBinaryCallbackType",
     "TopicJsonMessageCallback",
     "TopicJsonMessageCallbackType",
     "TopicMessageCallback",

@@ -40,6 +40,7 @@ from .known import KnownMethods
 from .messages import MessageMethods
 from .process import ProcessMethods
 from .session import interruptible
+from .topics import TopicMethods
 from .typed import TypedMethods
 
 __all__ = ["RatsClient"]
@@ -49,7 +50,7 @@ _SECURITIES: Mapping[Optional[str], int] = {None: -1, "plaintext": 0, "noise": 1
 _TRANSPORTS: Mapping[Optional[str], int] = {"tcp": 1, "udp": 2}
 
 
-class RatsClient(KnownMethods, MessageMethods, TypedMethods, GuardMethods, ProcessMethods):
+class RatsClient(KnownMethods, MessageMethods, TypedMethods, TopicMethods, GuardMethods, ProcessMethods):
     """One session at an instance of the daemon.
 
     Callbacks run on one thread of their own, one after another, in the order of the events. Any
@@ -159,7 +160,7 @@ class RatsClient(KnownMethods, MessageMethods, TypedMethods, GuardMethods, Proce
         self._running = True
 
     def stop(self) -> None:
-        """Take no part any more; ``start`` may follow.
+        """Take no part any more; ``start`` may follow. Subscriptions to topics end, callbacks stay.
 
         When this returns on another thread no callback is running and none will start. Inside a
         callback it returns at once and that callback is the last.
@@ -169,6 +170,7 @@ class RatsClient(KnownMethods, MessageMethods, TypedMethods, GuardMethods, Proce
         """
         self._dispatcher.stop()
         self._running = False
+        self._dispatcher.end_subscriptions()
         self._session.call_blocking("rats_stop")
         self._session.wait_for_callbacks()
 

@@ -35,6 +35,11 @@ from .callbacks import (
     MessageCallbackType,
     OverflowCallbackType,
     StringCallbackType,
+    TopicBinaryCallbackType,
+    TopicJsonMessageCallbackType,
+    TopicMessageCallbackType,
+    TopicPeerJoinedCallbackType,
+    TopicPeerLeftCallbackType,
 )
 
 __all__ = [
@@ -193,6 +198,40 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_off_message": (c_int, (_handle, c_char_p)),
     "rats_send_message": (c_int, (_handle, c_char_p, c_char_p, c_char_p)),
     "rats_broadcast_message": (c_int, (_handle, c_char_p, c_char_p)),
+    # topics
+    "rats_is_gossipsub_available": (c_int, (_handle,)),
+    "rats_is_gossipsub_running": (c_int, (_handle,)),
+    "rats_subscribe_to_topic": (c_int, (_handle, c_char_p)),
+    "rats_unsubscribe_from_topic": (c_int, (_handle, c_char_p)),
+    "rats_is_subscribed_to_topic": (c_int, (_handle, c_char_p)),
+    "rats_get_subscribed_topics": (_strings, (_handle, _int_out)),
+    "rats_publish_to_topic": (c_int, (_handle, c_char_p, c_char_p)),
+    "rats_publish_json_to_topic": (c_int, (_handle, c_char_p, c_char_p)),
+    "rats_publish_binary_to_topic": (c_int, (_handle, c_char_p, c_void_p, c_size_t, c_int)),
+    "rats_get_topic_peers": (_strings, (_handle, c_char_p, _int_out)),
+    "rats_get_topic_mesh_peers": (_strings, (_handle, c_char_p, _int_out)),
+    "rats_get_gossipsub_statistics_json": (c_void_p, (_handle,)),
+    "rats_set_topic_message_callback": (
+        None,
+        (_handle, c_char_p, TopicMessageCallbackType, c_void_p),
+    ),
+    "rats_set_topic_json_message_callback": (
+        None,
+        (_handle, c_char_p, TopicJsonMessageCallbackType, c_void_p),
+    ),
+    "rats_set_topic_binary_callback": (
+        None,
+        (_handle, c_char_p, TopicBinaryCallbackType, c_void_p),
+    ),
+    "rats_set_topic_peer_joined_callback": (
+        None,
+        (_handle, c_char_p, TopicPeerJoinedCallbackType, c_void_p),
+    ),
+    "rats_set_topic_peer_left_callback": (
+        None,
+        (_handle, c_char_p, TopicPeerLeftCallbackType, c_void_p),
+    ),
+    "rats_clear_topic_callbacks": (None, (_handle, c_char_p)),
     # callbacks
     "rats_set_connection_callback": (None, (_handle, ConnectionCallbackType, c_void_p)),
     "rats_set_disconnect_callback": (None, (_handle, DisconnectCallbackType, c_void_p)),

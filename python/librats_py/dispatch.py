@@ -15,7 +15,7 @@ import logging
 import struct
 import threading
 from ctypes import string_at
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 
 from .callbacks import (
     BinaryCallback,
@@ -44,6 +44,7 @@ _KIND_EVENT = 4
 _KIND_MESSAGE = 5
 _PLANE_CHANNEL = 1
 _PLANE_TYPED = 2
+_PLANE_TOPIC = 3
 _HEAD_FIXED = 36
 _MAX_ROUTES = 8192
 _MAX_PEERS = 65536
@@ -75,6 +76,13 @@ def _parse_json(text: str) -> Any:
     return value
 
 
+def _text_of(data: bytes) -> str:
+    if b"\0" in data:
+        _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
+        data = data[: data.index(b"\0")]
+    return data.decode("utf-8", "replace")
+
+
 def _ignore(name: bytes) -> None:
     pass
 
@@ -92,6 +100,8 @@ class Dispatcher:
         self._channels: Dict[bytes, ChannelCallback] = {}
         self._types: Dict[bytes, MessageCallback] = {}
         self._once: Dict[bytes, List[MessageCallback]] = {}
+        self._topics: Dict[bytes, Dict[str, Callable[..., None]]] = {}
+        self._subscribed: Set[bytes] = set()
         # Told, without the lock, when the last function of a type was for one message only.
         self.on_type_unused: Callable[[bytes], None] = _ignore
         self._string: Optional[StringCallback] = None
@@ -152,6 +162,39 @@ class Dispatcher:
         """Whether any function is there for messages of this type."""
         with self._lock:
             return name in self._types or name in self._once
+
+    def set_topic(self, kind: str, name: bytes, callback: Optional[Callable[..., None]]) -> None:
+        """kind is "message", "json", "binary", "joined" or "left"."""
+        with self._lock:
+            callbacks = self._topics.setdefault(name, {})
+            if callback is None:
+                callbacks.pop(kind, None)
+            else:
+                callbacks[kind] = callback
+            if not callbacks:
+                del self._topics[name]
+            self._routes.clear()
+
+    def clear_topic(self, name: bytes) -> None:
+        with self._lock:
+            self._topics.pop(name, None)
+            self._routes.clear()
+
+    def set_subscribed(self, name: bytes, subscribed: bool) -> bool:
+        """Deliver the messages of a topic, or no longer; returns whether it did before."""
+        with self._lock:
+            before = name in self._subscribed
+            if subscribed:
+                self._subscribed.add(name)
+            else:
+                self._subscribed.discard(name)
+            self._routes.clear()
+            return before
+
+    def end_subscriptions(self) -> None:
+        with self._lock:
+            self._subscribed.clear()
+            self._routes.clear()
 
     def set_string(self, callback: Optional[StringCallback]) -> None:
         with self._lock:
@@ -297,6 +340,8 @@ class Dispatcher:
                 found = self._find(name)
             elif plane == _PLANE_TYPED and (name in self._types or name in self._once):
                 found = self._typed_deliverer(name, self._types.get(name)), "message"
+            elif plane == _PLANE_TOPIC and name in self._subscribed and name in self._topics:
+                found = self._topic_deliverer(name, dict(self._topics[name])), "topic message"
             if found is None:
                 return None
             if len(self._routes) >= _MAX_ROUTES:
@@ -337,10 +382,7 @@ class Dispatcher:
     @staticmethod
     def _string_deliverer(callback: StringCallback) -> _Deliver:
         def deliver(peer_id: str, data: bytes) -> None:
-            if b"\0" in data:
-                _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
-                data = data[: data.index(b"\0")]
-            callback(peer_id, data.decode("utf-8", "replace"))
+            callback(peer_id, _text_of(data))
 
         return deliver
 
@@ -385,6 +427,27 @@ class Dispatcher:
         if unused:
             self.on_type_unused(name)
 
+    def _topic_deliverer(self, name: bytes, callbacks: Dict[str, Callable[..., None]]) -> _Deliver:
+        """Made anew whenever a callback of the topic changes."""
+        topic = name.decode("utf-8", "replace")
+        on_text, on_json, on_bytes = (callbacks.get(k) for k in ("message", "json", "binary"))
+
+        def deliver(peer_id: str, data: bytes) -> None:
+            generation = self._generation
+            if on_text is not None:
+                self._guarded("topic message", on_text, peer_id, topic, _text_of(data))
+            if on_json is not None and generation == self._generation:
+                try:
+                    value = _parse_json(data.decode("utf-8"))
+                except (ValueError, RecursionError):
+                    pass  # text topics and JSON topics are the same
+                else:
+                    self._guarded("topic JSON message", on_json, peer_id, topic, value)
+            if on_bytes is not None and generation == self._generation:
+                self._guarded("topic binary", on_bytes, peer_id, topic, data)
+
+        return deliver
+
     # --- events ---------------------------------------------------------------------------
 
     def _deliver_event(self, head: bytes, sequence: int, generation: int) -> None:
@@ -415,6 +478,8 @@ class Dispatcher:
                 self._guarded("connection", self._connection, peer_id)
             else:
                 self._guarded("disconnect", self._disconnect, peer_id)
+        elif event in ("topic.joined", "topic.left"):
+            self._deliver_topic_peer(event[6:], fields.get("peer"), fields.get("topic"))
         elif event == "daemon.detached":
             self._guarded("daemon", self._daemon, False)
         elif event == "daemon.attached":
@@ -423,6 +488,17 @@ class Dispatcher:
             total = fields.get("total")
             if isinstance(total, int):
                 self._guarded("overflow", self._overflow, total)
+
+    def _deliver_topic_peer(self, kind: str, peer_id: Any, topic: Any) -> None:
+        if not isinstance(peer_id, str) or not isinstance(topic, str):
+            _log.error("event topic.%s without a peer or topic", kind)
+            return
+        name = topic.encode("utf-8", "surrogatepass")
+        with self._lock:
+            subscribed = name in self._subscribed
+            callback = self._topics.get(name, {}).get(kind)
+        if subscribed:
+            self._guarded("topic " + kind, callback, peer_id, topic)
 
     # --- errors in callbacks --------------------------------------------------------------
 

@@ -359,3 +359,73 @@ def test_a_failing_function_stops_no_other(dispatcher: Dispatcher, calls: Calls)
     assert calls == [("message", KeyError), ("message", KeyError), ("1",)]
     dispatcher.clear_type(b"t")
     assert not dispatcher.wants_type(b"t")
+
+
+def of_topic(name: bytes, body: bytes, forwarder: bytes = BOB) -> bytes:
+    return frame(5, message_head(name, plane=3) + forwarder, body)
+
+
+def hear_topic(dispatcher: Dispatcher, calls: Calls) -> None:
+    for kind in ("message", "json", "binary"):
+        dispatcher.set_topic(kind, b"t", lambda *rest, kind=kind: calls.append((kind, *rest)))
+    for kind in ("joined", "left"):
+        dispatcher.set_topic(kind, b"t", lambda *rest, kind=kind: calls.append((kind, *rest)))
+
+
+def test_topic_messages_reach_three_callbacks(dispatcher: Dispatcher, calls: Calls) -> None:
+    hear_topic(dispatcher, calls)
+    dispatcher.process(of_topic(b"t", b"1"))
+    assert calls == []
+    assert not dispatcher.set_subscribed(b"t", True)
+    dispatcher.process(
+        of_topic(b"t", b"[1]", BOB) + of_topic(b"t", b"x\0y\xff", ALICE) + of_topic(b"u", b"1")
+    )
+    alice = ALICE.hex()
+    assert calls == [
+        ("message", alice, "t", "[1]"),
+        ("json", alice, "t", [1]),
+        ("binary", alice, "t", b"[1]"),
+        ("message", alice, "t", "x"),
+        ("binary", alice, "t", b"x\0y\xff"),
+    ]
+    dispatcher.set_topic("message", b"t", None)
+    dispatcher.set_topic("json", b"t", None)
+    dispatcher.process(of_topic(b"t", b"2"))
+    assert calls[5:] == [("binary", alice, "t", b"2")]
+    dispatcher.end_subscriptions()
+    dispatcher.process(of_topic(b"t", b"3"))
+    assert dispatcher.set_subscribed(b"t", True) is False
+    dispatcher.clear_topic(b"t")
+    dispatcher.process(of_topic(b"t", b"4"))
+    assert len(calls) == 6
+
+
+def test_clearing_a_topic_leaves_others_alone(dispatcher: Dispatcher, calls: Calls) -> None:
+    for name in (b"b", b"a_b"):
+        dispatcher.set_subscribed(name, True)
+        dispatcher.set_topic("message", name, lambda *rest: calls.append(rest))
+    dispatcher.clear_topic(b"b")
+    dispatcher.process(of_topic(b"b", b"1") + of_topic(b"a_b", b"2"))
+    assert calls == [(ALICE.hex(), "a_b", "2")]
+
+
+def test_peers_of_topics_join_and_leave(dispatcher: Dispatcher, calls: Calls) -> None:
+    hear_topic(dispatcher, calls)
+    fields = {"peer": "ab", "topic": "t"}
+    dispatcher.process(event("topic.joined", fields))
+    dispatcher.set_subscribed(b"t", True)
+    dispatcher.process(
+        event("topic.joined", fields)
+        + event("topic.joined", {"peer": "ab", "topic": "u"})
+        + event("topic.joined", {"peer": "ab"})
+        + event("topic.left", fields)
+    )
+    assert calls == [("joined", "ab", "t"), ("left", "ab", "t")]
+
+
+def test_stop_in_a_topic_callback_makes_it_the_last(dispatcher: Dispatcher, calls: Calls) -> None:
+    hear_topic(dispatcher, calls)
+    dispatcher.set_subscribed(b"t", True)
+    dispatcher.set_topic("message", b"t", lambda *rest: dispatcher.stop())
+    dispatcher.process(of_topic(b"t", b"1") + of_topic(b"t", b"2"))
+    assert calls == []

@@ -9,6 +9,7 @@ from support import wait_until
 from librats_py import (
     RatsClient,
     RatsConnectionError,
+    RatsError,
     RatsInvalidParameterError,
     RatsJsonParseError,
     RatsPeerNotFoundError,
@@ -313,3 +314,40 @@ def test_a_type_is_registered_while_somebody_wants_it(pair: Pair) -> None:
     assert types_of(pair.b) == 0
     with pytest.raises(TypeError):
         pair.b.once_message("t", None)  # type: ignore[arg-type]
+
+
+def test_topics_reach_subscribers_of_both_daemons(pair: Pair) -> None:
+    got: List[Tuple[Any, ...]] = []
+    joined: List[str] = []
+    other = pair.here.client(name="other")
+    pair.b.set_topic_message_callback("news", lambda *what: got.append(("b",) + what))
+    pair.b.set_topic_json_message_callback("news", lambda *what: got.append(("b json",) + what))
+    other.set_topic_binary_callback("news", lambda *what: got.append(("other",) + what))
+    pair.a.set_topic_peer_joined_callback("news", lambda peer, topic: joined.append(peer))
+    pair.link()
+    other.start()
+    for client in (pair.a, other, pair.b):
+        client.subscribe_to_topic("news")
+    wait_until(lambda: joined == [pair.b_id])
+    pair.a.publish_to_topic("news", "grüße")
+    wait_until(lambda: len(got) == 2)
+    pair.a.publish_json_to_topic("news", [1])
+    wait_until(lambda: len(got) == 5)
+    assert [what for what in got if what[0] == "other"] == [
+        ("other", pair.a_id, "news", "grüße".encode()),
+        ("other", pair.a_id, "news", b"[1]"),
+    ]
+    assert [what for what in got if what[0] != "other"] == [
+        ("b", pair.a_id, "news", "grüße"),
+        ("b", pair.a_id, "news", "[1]"),
+        ("b json", pair.a_id, "news", [1]),
+    ]
+    assert pair.a.get_topic_peers("news") == [pair.b_id]
+    assert pair.b.get_subscribed_topics() == ["news"]
+    pair.b.unsubscribe_from_topic("news")
+    with pytest.raises(RatsError):
+        pair.b.unsubscribe_from_topic("news")
+    with pytest.raises(RatsInvalidParameterError):
+        pair.b.subscribe_to_topic("")
+    pair.b.clear_topic_callbacks("news")
+    other.close()

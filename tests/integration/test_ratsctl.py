@@ -144,7 +144,8 @@ def recipes(first, second):
         "ping": ["ping", second.peer_id], "request-peers": ["request-peers", second.peer_id],
         "ban": ["ban", "192.0.2.0/24", "--for=1h", "--reason=a test"], "bans": ["bans"],
         "unban": ["unban", "192.0.2.0/24"], "limit": ["limit"],
-        "clients": ["clients"], "wait": ["wait", "--peers=1", "--timeout=10"],
+        "topics": ["topics"], "subs": ["subs"], "subs of topic": ["subs", "news"],
+        "pub": ["pub", "news", "text"], "clients": ["clients"], "wait": ["wait", "--peers=1", "--timeout=10"],
         "protocol list": ["protocol", "list"], "protocol describe": ["protocol", "describe"],
         "call": ["call", "peer.list"], "log-level": ["log-level"], "version": ["version"],
         "monitor": ["monitor", "--count=1", "--timeout=10"],
@@ -163,10 +164,15 @@ ONCE = ("reconnect remove", "disconnect")  # what cannot be done twice
 def test_every_command_speaks_json(pair, command_table):
     first, second = pair
     recipe = recipes(first, second)
-    assert {name.split()[0] for name in recipe} | {"recv"} == set(command_table)
-    assert {name for name in SCHEMA if name.islower()} == set(recipe) | {"recv"}
-    lists = {"peers": "PEER", "clients": "CLIENT", "known list": "KNOWN",
+    endless = {"recv", "sub"}
+    assert {name.split()[0] for name in recipe} | endless == set(command_table)
+    assert {name for name in SCHEMA if name.islower()} == set(recipe) | endless
+    lists = {"peers": "PEER", "clients": "CLIENT", "topics": "TOPIC", "subs": "TOPIC",
+             "subs of topic": "SUBSCRIBER", "known list": "KNOWN",
              "reconnect list": "TARGET", "bans": "BAN"}
+    for node in pair:
+        node.client().call("topic.subscribe", {"topic": "news"})
+    wait_until(lambda: json_of(first.ctl("subs", "news", "--json"))["peers"], "it is known")
     for name, words in recipe.items():
         if name in ONCE:
             continue
@@ -198,6 +204,21 @@ def test_recv_prints_one_object_per_line(shared_pair, mode):
     for document in (text, data):
         assert document["peer"] == first.peer_id and document["channel"] == "c"
         check_document(document, "recv", "recv")
+
+
+def test_sub_prints_one_object_per_line(shared_pair):
+    first, second = shared_pair
+    with running(second, "sub", "news", "--count=2", "--json") as process:
+        wait_started(second)
+        wait_until(lambda: json_of(first.ctl("subs", "news", "--json"))["peers"], "it is known")
+        for node in (first, second):
+            assert node.ctl("pub", "news", "text").returncode == DONE
+        output, errors = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, errors) == (DONE, b"")
+    for line in output.decode("ascii").splitlines():
+        document = json.loads(line)
+        assert document["local"] is (document["peer"] == second.peer_id)
+        check_document(document, "sub", "sub")
 
 
 # --- C2: frozen columns ---

@@ -60,6 +60,12 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_unban(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_set_peer_limits(NULL, "x", 0, 0), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_clear_peer_limits(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_subscribe_to_topic(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_unsubscribe_from_topic(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_publish_to_topic(NULL, "x", "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_publish_json_to_topic(NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_publish_binary_to_topic(NULL, "x", "x", 1, 0),
+                     RATS_ERROR_INVALID_PARAMETER);
     char unwritten = 'x';
     char *result = &unwritten;
     assert_int_equal(rats_call(NULL, "x", NULL, 0, &result), RATS_ERROR_INVALID_PARAMETER);
@@ -108,6 +114,19 @@ static void counts_and_getters_give_nothing(void **state)
     count = 7;
     assert_null(rats_get_historical_peer_ids(NULL, &count));
     assert_int_equal(count, 0);
+    count = 7;
+    assert_null(rats_get_subscribed_topics(NULL, &count));
+    assert_int_equal(count, 0);
+    count = 7;
+    assert_null(rats_get_topic_peers(NULL, "x", &count));
+    assert_int_equal(count, 0);
+    count = 7;
+    assert_null(rats_get_topic_mesh_peers(NULL, "x", &count));
+    assert_int_equal(count, 0);
+    assert_null(rats_get_gossipsub_statistics_json(NULL));
+    assert_int_equal(rats_is_gossipsub_available(NULL), 0);
+    assert_int_equal(rats_is_gossipsub_running(NULL), 0);
+    assert_int_equal(rats_is_subscribed_to_topic(NULL, "x"), 0);
     size_t size = 7;
     assert_null(rats_take_batch(NULL, 0, &size));
     assert_int_equal(size, 0);
@@ -132,6 +151,12 @@ static void functions_without_a_result_do_nothing(void **state)
     rats_set_daemon_callback(NULL, NULL, NULL);
     rats_set_overflow_callback(NULL, NULL, NULL);
     rats_set_event_callback(NULL, NULL, NULL);
+    rats_set_topic_message_callback(NULL, "x", NULL, NULL);
+    rats_set_topic_json_message_callback(NULL, "x", NULL, NULL);
+    rats_set_topic_binary_callback(NULL, "x", NULL, NULL);
+    rats_set_topic_peer_joined_callback(NULL, "x", NULL, NULL);
+    rats_set_topic_peer_left_callback(NULL, "x", NULL, NULL);
+    rats_clear_topic_callbacks(NULL, "x");
     rats_set_log_file_path(NULL, "/nonexistent/x");
     rats_set_log_colors_enabled(NULL, 0);
     rats_set_log_timestamps_enabled(NULL, 0);
@@ -182,6 +207,14 @@ static void null_pointers_on_a_handle_are_refused_by_family(void **state)
     assert_int_equal(rats_send_message(none, "x", "x", NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_broadcast_message(none, NULL, "1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_broadcast_message(none, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_publish_to_topic(none, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_publish_json_to_topic(none, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_publish_binary_to_topic(none, "x", NULL, 1, 0),
+                     RATS_ERROR_INVALID_PARAMETER);
+    assert_null(rats_get_subscribed_topics(none, NULL));
+    assert_null(rats_get_topic_peers(none, "x", NULL));
+    rats_clear_topic_callbacks(none, NULL);
+    assert_int_equal(rats_last_error(none), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_call(none, NULL, NULL, 0, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_ping_peer(none, NULL, 1, NULL), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_request_peers(none, NULL), RATS_ERROR_INVALID_PARAMETER);
