@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "measure.h"
+
 #define CHANNEL "bench"
 #define USAGE   "usage: messages sink|source|echo|ping|calls|links SOCKET ...\n"
 
@@ -27,19 +29,6 @@ struct counter {
     double first;
     double last;
 };
-
-static double now(void)
-{
-    struct timespec at;
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
-}
-
-static int fail(rats_client_t client, const char *what)
-{
-    (void)fprintf(stderr, "%s: %s\n", what, rats_last_error_message(client));
-    return 1;
-}
 
 static void on_counted(void *arg, const char *peer, const char *channel, const void *data,
                        size_t size)
@@ -141,13 +130,6 @@ static void on_answer(void *arg, const char *peer, const char *channel, const vo
     }
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double *left = a;
-    const double *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
 static int run_ping(rats_client_t client, const char *peer, size_t size, unsigned long count)
 {
     struct pinger pinger = {.client = client,
@@ -167,9 +149,7 @@ static int run_ping(rats_client_t client, const char *peer, size_t size, unsigne
         result = pinger.count == 0 ? fail(client, "channel_send") : 0;
     }
     if (result == 0) {
-        qsort(pinger.took_us, count, sizeof(double), compare);
-        (void)printf("{\"p50_us\": %.1f, \"p99_us\": %.1f}\n", pinger.took_us[count / 2],
-                     pinger.took_us[count * 99 / 100]);
+        print_percentiles(pinger.took_us, count);
     }
     return result;
 }
