@@ -47,7 +47,7 @@ struct worker {
     struct list done;
     struct list threads;
     struct list ended; /* threads to join */
-    size_t left_count; /* threads that were left; the last of them frees this */
+    size_t holders; /* the owner and threads that were left; the last of them frees this */
     size_t queued_count;
     size_t thread_count;
     size_t idle_count;
@@ -113,7 +113,7 @@ static void destroy(struct worker *worker)
 static void end_left(struct thread *thread)
 {
     struct worker *worker = thread->worker;
-    bool is_last = --worker->left_count == 0;
+    bool is_last = --worker->holders == 0;
     (void)pthread_mutex_unlock(&worker->mutex);
     job_free(thread->job);
     free(thread);
@@ -244,6 +244,7 @@ int worker_new(struct loop *loop, size_t max_threads, size_t max_jobs, struct wo
     worker->max_threads = max_threads;
     worker->max_jobs = max_jobs;
     worker->event_fd = fd;
+    worker->holders = 1;
     init_locks(worker);
     list_init(&worker->queued);
     list_init(&worker->done);
@@ -270,7 +271,7 @@ static void leave_threads(struct worker *worker)
             (void)pthread_detach(thread->id);
             list_remove(node);
             worker->thread_count--;
-            worker->left_count++;
+            worker->holders++;
         }
     }
 }
@@ -316,9 +317,9 @@ void worker_free(struct worker *worker)
     io_fini(&worker->io);
     (void)close(worker->event_fd);
     (void)pthread_mutex_lock(&worker->mutex);
-    bool is_alone = worker->left_count == 0;
+    bool is_last = --worker->holders == 0;
     (void)pthread_mutex_unlock(&worker->mutex);
-    if (is_alone) {
+    if (is_last) {
         destroy(worker);
     }
 }

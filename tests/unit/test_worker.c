@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -265,6 +266,37 @@ static void freeing_leaves_a_job_that_may_hang(void **state)
     assert_int_equal(sem_wait(&fixture->started), 0); /* and then it is freed all the same */
 }
 
+/* Lets the hanging job go, most likely while the worker is being freed. */
+static void run_releasing(void *arg)
+{
+    struct data *data = arg;
+    (void)sem_post(&data->fixture->started);
+    for (int i = 0; i < 100; i++) {
+        (void)sched_yield();
+    }
+    (void)sem_post(&data->fixture->gate);
+    for (int i = 0; i < 100; i++) {
+        (void)sched_yield();
+    }
+}
+
+static void a_job_that_was_left_may_end_while_the_worker_is_freed(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int round = 0; round < 100; round++) {
+        struct job *hangs = worker_submit(fixture->worker, "test", run_waiting, on_done, fixture,
+                                          data_new(fixture), free_and_tell);
+        assert_non_null(hangs);
+        job_may_be_left(hangs);
+        assert_non_null(submit(fixture, run_releasing));
+        assert_int_equal(sem_wait(&fixture->started), 0);
+        assert_int_equal(sem_wait(&fixture->started), 0);
+        worker_free(fixture->worker);
+        assert_int_equal(sem_wait(&fixture->started), 0); /* the job was freed, before or after */
+        assert_int_equal(worker_new(fixture->loop, 2, 4, &fixture->worker), 0);
+    }
+}
+
 static void on_done_submit_next(void *arg, void *done)
 {
     struct fixture *fixture = arg;
@@ -307,6 +339,7 @@ int main(void)
         CASE(freeing_waits_for_running_jobs_and_drops_waiting_ones),
         CASE(finishing_waits_until_the_job_has_run),
         CASE(freeing_leaves_a_job_that_may_hang),
+        CASE(a_job_that_was_left_may_end_while_the_worker_is_freed),
         CASE(jobs_may_submit_the_next_when_done),
         CASE(an_unused_worker_goes_without_waiting),
     };
