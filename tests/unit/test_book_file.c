@@ -20,6 +20,7 @@
 
 #define NOW      INT64_C(1700001000)
 #define GUARD_MS 20000
+#define PAIRS    100 /* twice as many fit into a group of the book */
 
 static const char *vector_directory;
 
@@ -266,10 +267,10 @@ static void the_file_of_librats_2_is_taken_over_once(void **state)
 /* A process that is killed while it writes, again and again. */
 static void write_until_killed(struct fixture *fixture)
 {
-    for (uint16_t port = 1;; port = (uint16_t)(port % 200 + 1)) {
+    for (uint16_t port = 1;; port = (uint16_t)(port % PAIRS + 1)) {
         char error[256];
         learn(fixture, port);
-        learn(fixture, (uint16_t)(port + 200)); /* both or neither */
+        learn(fixture, (uint16_t)(port + PAIRS)); /* both or neither */
         struct book_batch batch = batch_of(fixture);
         (void)book_file_write_now(fixture->file, &batch, error, sizeof error);
     }
@@ -291,9 +292,9 @@ static void a_kill_leaves_whole_batches(void **state)
         (void)kill(child, SIGKILL);
         assert_int_equal(waitpid(child, NULL, 0), child);
         restart(fixture);
-        for (uint16_t port = 1; port <= 200; port++) {
+        for (uint16_t port = 1; port <= PAIRS; port++) {
             struct endpoint first = at(port);
-            struct endpoint second = at((uint16_t)(port + 200));
+            struct endpoint second = at((uint16_t)(port + PAIRS));
             const struct book_record *a = book_find(fixture->book, &first);
             const struct book_record *b = book_find(fixture->book, &second);
             assert_true((a == NULL) == (b == NULL));
