@@ -90,6 +90,13 @@ typedef enum {
 /** Largest message, in bytes. */
 #define RATS_MAX_PAYLOAD ((size_t)64 * 1024 * 1024 - 20)
 
+/** Types of values in the store; a double is an IEEE 754 one, JSON is text. */
+#define RATS_STORAGE_BINARY 1
+#define RATS_STORAGE_STRING 2
+#define RATS_STORAGE_INT64  3
+#define RATS_STORAGE_DOUBLE 4
+#define RATS_STORAGE_JSON   5
+
 /** Bits of rats_options_t.transports. */
 #define RATS_TRANSPORT_TCP 1u
 #define RATS_TRANSPORT_UDP 2u
@@ -153,6 +160,12 @@ typedef void (*rats_topic_peer_left_cb)(void *user_data, const char *peer_id, co
 /** A message of a named channel arrived. data is never NULL; size may be 0. */
 typedef void (*rats_channel_cb)(void *user_data, const char *peer_id, const char *channel,
                                 const void *data, size_t size);
+/** A key of the store has another value (deleted 0) or none any more (deleted 1; size is then 0).
+ *  type is a RATS_STORAGE_ value; data is never NULL, and a number is in this machine's byte order;
+ *  origin_peer_id is who changed it, "" if that is not known; is_remote is 1 if a peer sent it. */
+typedef void (*rats_storage_cb)(void *user_data, const char *key, int type, const void *data,
+                                size_t size, int deleted, const char *origin_peer_id,
+                                int is_remote);
 /** The daemon went away (attached 0) or was found again (attached 1). */
 typedef void (*rats_daemon_cb)(void *user_data, int attached);
 /** That many messages for this session were dropped because it did not keep up. */
@@ -1306,6 +1319,110 @@ RATS_API void rats_set_topic_peer_left_callback(rats_client_t client, const char
  * IPC: none. Since 1.0.
  */
 RATS_API void rats_clear_topic_callbacks(rats_client_t client, const char *topic);
+/* ------------------------------------------------------------------ store ----------------------
+ */
+
+/**
+ * Give a key a value, here and at every peer. There is one store for each instance, shared by its
+ * sessions and by every connected peer that has one; who changes a key last, wins. Any peer may
+ * write any key: a program that needs to know who wrote a value must sign it.
+ *
+ * @param client  attached handle, started or not; borrowed
+ * @param key     1 to 1024 bytes of UTF-8, unless the instance says otherwise; copied
+ * @param type    RATS_STORAGE_BINARY to RATS_STORAGE_JSON
+ * @param data    the value; borrowed until return; may be NULL if size is 0. An int64_t or a double
+ *                is given in this machine's byte order
+ * @param size    bytes in data, at most 4 MiB unless the instance says otherwise; 8 for numbers
+ * @return RATS_SUCCESS once it is on the daemon's disk; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_JSON_PARSE if the type is JSON and the text is not; RATS_ERROR_TOO_LARGE;
+ *         RATS_ERROR_BUSY if the store is full; RATS_ERROR_NOT_PERMITTED if the instance allows it
+ *         only with control permission; RATS_ERROR_NOT_SUPPORTED if it has no store;
+ *         RATS_ERROR_OPERATION_FAILED if the disk is full or broken, nothing was changed then;
+ *         RATS_ERROR_NOT_RUNNING and RATS_ERROR_TIMEOUT, after which it may have been stored
+ * One round trip and a disk write; blocks 30 s at most. Thread-safe; may be called from a callback.
+ * IPC: storage.put. Since 1.0.
+ */
+RATS_API rats_error_t rats_storage_put(rats_client_t client, const char *key, int type,
+                                       const void *data, size_t size);
+
+/**
+ * The value of a key.
+ *
+ * @param client    attached handle; borrowed
+ * @param key       the key; copied
+ * @param ret_type  may be NULL. A RATS_STORAGE_ value; 0 if the daemon knows more than this library
+ * @param ret_size  may be NULL. Bytes in the value, without the NUL that stands behind it
+ * @return the value, never NULL when there is one, to be released with free(); NULL if the key has
+ *         none (RATS_ERROR_NOT_FOUND) or on failure, as rats_last_error() says
+ * One round trip; blocks 30 s at most. Thread-safe; may be called from a callback. IPC:
+ * storage.get. Since 1.0.
+ */
+RATS_API void *rats_storage_get(rats_client_t client, const char *key, int *ret_type,
+                                size_t *ret_size);
+
+/**
+ * Remove a key, here and at every peer.
+ *
+ * @param client  attached handle; borrowed
+ * @param key     the key; copied
+ * @return RATS_SUCCESS once that is on the daemon's disk; RATS_ERROR_NOT_FOUND if it has no value;
+ *         else as rats_storage_put()
+ * One round trip and a disk write; blocks 30 s at most. Thread-safe; may be called from a callback.
+ * IPC: storage.remove. Since 1.0.
+ */
+RATS_API rats_error_t rats_storage_remove(rats_client_t client, const char *key);
+
+/**
+ * The keys that have a value, in the order of their bytes.
+ *
+ * @param client     attached handle; borrowed
+ * @param prefix     only keys that begin so; NULL = all; copied
+ * @param ret_count  their number; 0 on failure
+ * @return array to be released with rats_free_array(); NULL if there are none or on failure, as
+ *         rats_last_error() says
+ * One round trip for every 1000 keys. Thread-safe; may be called from a callback. IPC:
+ * storage.keys. Since 1.0.
+ */
+RATS_API char **rats_storage_keys(rats_client_t client, const char *prefix, int *ret_count);
+
+/**
+ * Ask every connected peer for everything it has. This happens by itself when a peer connects.
+ *
+ * @param client  attached handle; borrowed
+ * @return RATS_SUCCESS once they are asked (not: have answered); RATS_ERROR_NOT_SUPPORTED if the
+ *         instance has no store; RATS_ERROR_NOT_RUNNING
+ * One round trip. Thread-safe; may be called from a callback. IPC: storage.sync. Since 1.0.
+ */
+RATS_API rats_error_t rats_storage_sync(rats_client_t client);
+
+/**
+ * How much is stored, what is allowed, and what peers have sent: the result of storage.statistics.
+ *
+ * @param client  attached handle; borrowed
+ * @return JSON object to be released with rats_string_free(): keys, tombstones, total_bytes, limits
+ *         and counters as rats-ipc(7) describes them; NULL on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: storage.statistics. Since 1.0.
+ */
+RATS_API char *rats_storage_statistics_json(rats_client_t client);
+
+/**
+ * Hear of changes of keys that begin with a prefix, made here or by peers. One callback for each
+ * prefix and session; a second call replaces it. Where several prefixes fit a key each callback
+ * runs, in the order in which the prefixes were set.
+ *
+ * @param client     handle; borrowed
+ * @param prefix     NULL or "" = every key; copied
+ * @param callback   runs on the dispatcher thread while the session is started, also for what this
+ *                   session changes itself; NULL ends it
+ * @param user_data  passed to the callback; borrowed until it is replaced or rats_destroy()
+ * One round trip; rats_last_error() says if the daemon refused: RATS_ERROR_NOT_SUPPORTED,
+ * RATS_ERROR_BUSY if there are too many prefixes. While the daemon is gone the prefix is noted and
+ * asked for when it is back; changes made meanwhile are not told. A replaced callback that is
+ * running finishes. Thread-safe; may be called from a callback. IPC: storage.watch,
+ * storage.unwatch, storage.changed. Since 1.0.
+ */
+RATS_API void rats_set_storage_callback(rats_client_t client, const char *prefix,
+                                        rats_storage_cb callback, void *user_data);
 
 /* ------------------------------------------------------------------ callbacks ------------------
  */

@@ -133,7 +133,9 @@ struct client {
     struct inbox inbox;
     struct reading reading;
     struct receiver receiver; /* of the thread whose turn it is to read */
-    struct map channels;      /* struct channel by name */
+    struct list watches;      /* prefixes of the store, in the order of their serials */
+    uint64_t watch_serial;
+    struct map channels; /* struct channel by name */
     unsigned channel_serial;
     struct map types; /* struct message_type by name */
     uint64_t type_serial;
@@ -332,5 +334,33 @@ void topics_fini(struct client *client);
 /* Text of a JSON document, its keys sorted. Takes it; NULL, with the last error set, when out of
  * memory. */
 char *document_print(json_t *document);
+/* storage.c ---------------------------------------------------------------------------------- */
+
+/* One function to be called for a change, and the change as it is told. */
+struct storage_handler {
+    rats_storage_cb callback;
+    void *user_data;
+};
+struct stored_change {
+    const char *key; /* NULL: the event is malformed */
+    int type;        /* 0: of a newer daemon */
+    bool deleted;
+    bool remote;
+    const char *origin;
+    struct bytes value; /* of the event, or of the number below */
+    uint8_t number[8];
+};
+/* Everything borrowed from the event. ret_change must not move: value may point into it. */
+void storage_read_change(const json_t *fields, struct bytes body, struct stored_change *ret_change);
+/* (locked) The last prefix so far, for storage_next_watch(). */
+uint64_t storage_last_watch(const struct client *client);
+/* (locked) The callback of the prefix of key that was set next after *serial and not after `last`;
+ * *serial moves on. False when there is none. */
+bool storage_next_watch(const struct client *client, const char *key, uint64_t *serial,
+                        uint64_t last, struct storage_handler *ret_handler);
+/* (locked) Tells a new connection's daemon about all prefixes. */
+void storage_replay(struct client *client);
+/* (locked) Frees them. */
+void storage_fini(struct client *client);
 
 #endif

@@ -55,6 +55,7 @@ static void replay(struct client *client)
     channels_replay(client);
     typed_replay(client);
     topics_replay(client);
+    storage_replay(client);
     if (client->demanded_peers > 0) {
         request_post(client, M_SESSION_DEMAND_PEERS,
                      json_pack("{s:i}", "max_peers", client->demanded_peers), CALL_PLAIN);

@@ -39,6 +39,7 @@ void client_free(struct client *client)
     channels_fini(client);
     typed_fini(client);
     topics_fini(client);
+    storage_fini(client);
     mirror_fini(&client->mirror);
     inbox_fini(&client->inbox);
     outbox_fini(&client->outbox);
@@ -136,6 +137,7 @@ static struct client *client_new(const rats_options_t *options)
     map_init(&client->channels, client->mirror.peers.seed);
     map_init(&client->types, client->mirror.peers.seed);
     map_init(&client->topics, client->mirror.peers.seed);
+    list_init(&client->watches);
     receiver_init(&client->receiver);
     client->name = make_name(options->name);
     client->slow = strdup(options->slow == NULL ? "stall" : options->slow);

@@ -307,6 +307,24 @@ static void deliver_daemon(struct client *client, int attached)
     }
 }
 
+/* (locked) Every callback whose prefix fits and that was there when the change's turn came. */
+static void deliver_change(struct client *client, unsigned epoch, const json_t *params,
+                           struct bytes body)
+{
+    struct stored_change change;
+    struct storage_handler handler;
+    const uint64_t last = storage_last_watch(client);
+    uint64_t serial = 0;
+    storage_read_change(params, body, &change);
+    while (change.key != NULL && is_live(client, epoch) &&
+           storage_next_watch(client, change.key, &serial, last, &handler)) {
+        begin_callback(client);
+        handler.callback(handler.user_data, change.key, change.type, change.value.data,
+                         change.value.size, change.deleted, change.origin, change.remote);
+        end_callback(client);
+    }
+}
+
 /* (locked) The callback that is made for this event. */
 static void deliver_specific(struct client *client, const char *name, const json_t *params)
 {
@@ -333,6 +351,7 @@ static void deliver_specific(struct client *client, const char *name, const json
             deliver_daemon(client, 0);
         }
         break;
+    case EV_STORAGE_CHANGED: /* has a body: deliver_change() */
     case EV_PEER_UPDATED:
     case EV_INSTANCE_CHANGED:
     case EV_SESSION_ATTACHED:
@@ -373,6 +392,9 @@ static void deliver_event(struct client *client, unsigned epoch, const struct fr
     if (name != NULL && json_is_object(params)) {
         if (is_live(client, epoch)) {
             deliver_specific(client, name, params);
+            if (strcmp(name, proto_events[EV_STORAGE_CHANGED].name) == 0) {
+                deliver_change(client, epoch, params, bytes_make(frame->body, frame->body_size));
+            }
         }
         deliver_any(client, name, params, frame->id);
     }

@@ -181,6 +181,7 @@ static int mirror_event(struct client *client, const struct frame *frame)
     case EV_SESSION_ATTACHED:
     case EV_SESSION_ENDED:
     case EV_LOST:
+    case EV_STORAGE_CHANGED:
     case EVENT_COUNT:
     default:
         break;

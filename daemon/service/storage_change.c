@@ -81,14 +81,14 @@ static int take_room(struct storage_op *op, size_t count)
 }
 
 /* A put or a removal. */
-static int change_locally(const struct storage_batch *batch, struct storage_op *op)
+static int change_locally(struct storage_file *file, const struct storage_batch *batch,
+                          struct storage_op *op)
 {
-    struct storage_file *file = batch->file;
     struct known found;
     struct entry entry = {
         .key = buf_view(&op->key),
         .deleted = op->kind == STORAGE_REMOVE,
-        .origin = bytes_make(file->origin, ENTRY_ORIGIN_SIZE),
+        .origin = statement_copy_origin(op->found_origin, bytes_from_string(batch->origin)),
         .data = buf_view(&op->data),
     };
     int result = find(file, entry.key, &found);
@@ -102,7 +102,7 @@ static int change_locally(const struct storage_batch *batch, struct storage_op *
     entry.type = entry.deleted ? found.type : op->type; /* a tombstone keeps the value's */
     entry.timestamp_ms = lww_stamp(known, batch->now_ms);
     op->verdict =
-        entry.deleted ? LWW_WINS : lww_judge_local(batch->limits, &file->totals, &entry, known);
+        entry.deleted ? LWW_WINS : lww_judge_local(&batch->limits, &file->totals, &entry, known);
     if (op->verdict != LWW_WINS) {
         bool large = op->verdict == LWW_KEY_SIZE || op->verdict == LWW_VALUE_SIZE;
         return large ? -EMSGSIZE : -EDQUOT;
@@ -114,17 +114,17 @@ static int change_locally(const struct storage_batch *batch, struct storage_op *
     op->change_count = result == 0 ? 1 : 0;
     return result;
 }
-static int merge_entry(const struct storage_batch *batch, struct storage_op *op,
-                       const struct entry *entry)
+static int merge_entry(struct storage_file *file, const struct storage_batch *batch,
+                       struct storage_op *op, const struct entry *entry)
 {
-    struct storage_file *file = batch->file;
     struct known found;
     int result = find(file, entry->key, &found);
     if (result < 0) {
         return result;
     }
     const struct lww_known *known = result > 0 ? &found.known : NULL;
-    enum lww_verdict verdict = lww_judge(batch->limits, &file->totals, entry, known, batch->now_ms);
+    enum lww_verdict verdict =
+        lww_judge(&batch->limits, &file->totals, entry, known, batch->now_ms);
     if (verdict != LWW_WINS) {
         op->refused[verdict]++;
         return 0;
@@ -135,7 +135,8 @@ static int merge_entry(const struct storage_batch *batch, struct storage_op *op,
 }
 
 /* A damaged entry is passed over, after something that is none nothing can be found. */
-static int merge(const struct storage_batch *batch, struct storage_op *op)
+static int merge(struct storage_file *file, const struct storage_batch *batch,
+                 struct storage_op *op)
 {
     struct bytes message = buf_view(&op->data);
     struct reader reader;
@@ -147,7 +148,7 @@ static int merge(const struct storage_batch *batch, struct storage_op *op)
         int rc = entry_decode(&reader, &entry);
         op->count--;
         if (rc == 0) {
-            result = merge_entry(batch, op, &entry);
+            result = merge_entry(file, batch, op, &entry);
         } else {
             op->malformed++;
             op->count = rc == -EPROTO ? 0 : op->count;
@@ -160,15 +161,15 @@ static int merge(const struct storage_batch *batch, struct storage_op *op)
     return result;
 }
 
-static int collect(const struct storage_batch *batch, struct storage_op *op)
+static int collect(struct storage_file *file, const struct storage_batch *batch,
+                   struct storage_op *op)
 {
-    struct storage_file *file = batch->file;
     sqlite3_stmt *statement = file->statements[STATEMENT_FORGET];
     int result = begin(file);
     if (result < 0) {
         return result;
     }
-    statement_bind_number(statement, 1, lww_forget_before(batch->limits, batch->now_ms));
+    statement_bind_number(statement, 1, lww_forget_before(&batch->limits, batch->now_ms));
     statement_bind_number(statement, 2, COLLECT_STEP);
     op->count = 0;
     while ((result = statement_step(file, statement)) > 0) {
@@ -181,19 +182,21 @@ static int collect(const struct storage_batch *batch, struct storage_op *op)
     return result;
 }
 
-int storage_change_run(const struct storage_batch *batch, struct storage_op *op)
+int storage_change_run(struct storage_file *file, const struct storage_batch *batch,
+                       struct storage_op *op)
 {
     switch (op->kind) {
     case STORAGE_PUT:
     case STORAGE_REMOVE:
-        return change_locally(batch, op);
+        return change_locally(file, batch, op);
     case STORAGE_MERGE:
-        return merge(batch, op);
+        return merge(file, batch, op);
     case STORAGE_COLLECT:
-        return collect(batch, op);
+        return collect(file, batch, op);
     case STORAGE_GET:
     case STORAGE_KEYS:
     case STORAGE_PAGE:
+    case STORAGE_LOOK:
     default:
         return -EINVAL;
     }

@@ -1,4 +1,3 @@
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +41,10 @@ static const struct database_schema schema = {
 
 /* ---- the file ---- */
 
-struct storage_file *storage_file_new(const char *directory, const char *origin)
+struct storage_file *storage_file_new(const char *directory)
 {
     struct storage_file *file = xalloc(sizeof(*file));
     file->directory = xstrdup(directory);
-    assert(strlen(origin) == ENTRY_ORIGIN_SIZE);
-    memcpy(file->origin, origin, sizeof(file->origin));
     return file;
 }
 
@@ -194,17 +191,16 @@ static bool is_fatal(const struct storage_op *op, int result)
     return result < 0 && result != -ENOENT && op->verdict == LWW_WINS;
 }
 
-static int make_changes(const struct storage_batch *batch, struct list *operations)
+static int make_changes(struct storage_file *file, struct storage_batch *batch)
 {
-    struct storage_file *file = batch->file;
     struct lww_totals totals = file->totals;
     uint64_t head = file->head;
     int result = 0;
-    LIST_EACH(operations, node)
+    LIST_EACH(&batch->operations, node)
     {
         struct storage_op *op = CONTAINER_OF(node, struct storage_op, node);
         if (storage_op_writes(op) && result == 0) {
-            op->result = storage_change_run(batch, op);
+            op->result = storage_change_run(file, batch, op);
             result = is_fatal(op, op->result) ? op->result : 0;
         }
     }
@@ -217,7 +213,7 @@ static int make_changes(const struct storage_batch *batch, struct list *operatio
         }
         file->totals = totals;
         file->head = head;
-        undo(operations, result);
+        undo(&batch->operations, result);
     }
     file->in_transaction = false;
     return result;
@@ -226,11 +222,15 @@ static int make_changes(const struct storage_batch *batch, struct list *operatio
 static int answer_questions(struct storage_file *file, struct list *operations)
 {
     int worst = 0;
+    size_t read = 0;
     LIST_EACH(operations, node)
     {
         struct storage_op *op = CONTAINER_OF(node, struct storage_op, node);
-        if (!storage_op_writes(op)) {
+        if (op->kind == STORAGE_GET && read >= STORAGE_READ_MOST) {
+            op->result = -EAGAIN;
+        } else if (!storage_op_writes(op)) {
             op->result = storage_query_run(file, op);
+            read += buf_size(&op->value);
             worst = op->result == -EUCLEAN ? op->result : worst;
         }
     }
@@ -245,21 +245,19 @@ static void refuse_all(struct list *operations, int result)
     }
 }
 
-void storage_file_run(struct storage_file *file, const struct lww_limits *limits,
-                      struct list *operations, uint64_t now_ms, struct lww_totals *ret_totals,
-                      uint64_t *ret_head)
+void storage_file_run(struct storage_file *file, struct storage_batch *batch)
 {
-    struct storage_batch batch = {.file = file, .limits = limits, .now_ms = now_ms};
     int result = file->db == NULL ? storage_disk_errno(open_file(file)) : 0;
+    batch->head_before = file->head;
     if (result < 0) {
-        refuse_all(operations, result);
+        refuse_all(&batch->operations, result);
     } else {
-        result = make_changes(&batch, operations);
-        int asked = answer_questions(file, operations);
+        result = make_changes(file, batch);
+        int asked = answer_questions(file, &batch->operations);
         if (result == -EUCLEAN || asked == -EUCLEAN) {
             close_file(file); /* opened again it is found damaged and set aside */
         }
     }
-    *ret_totals = file->totals;
-    *ret_head = file->head;
+    batch->totals = file->totals;
+    batch->head = file->head;
 }

@@ -25,16 +25,26 @@
 
 struct storage_file;
 
-/* Neither touches the disk. directory and origin (64 digits) are copied. */
-struct storage_file *storage_file_new(const char *directory, const char *origin);
+/* One batch: what is to be done and under which circumstances, and how the store is afterwards. */
+struct storage_batch {
+    struct list operations; /* struct storage_op */
+    struct lww_limits limits;
+    uint64_t now_ms;
+    char origin[ENTRY_ORIGIN_SIZE + 1]; /* of changes made here */
+    /* Set by storage_file_run(): */
+    struct lww_totals totals;
+    uint64_t head_before; /* the number of the last change before the batch */
+    uint64_t head;        /* and after it */
+};
+
+/* Does not touch the disk. directory is copied. */
+struct storage_file *storage_file_new(const char *directory);
 /* Closes the file. */
 void storage_file_free(struct storage_file *file);
 
-/* Opens the file when it is not open, and does all operations of the list (struct storage_op), as
- * far as result, changes and value say. Sets *ret_totals and the number of the last change. */
-void storage_file_run(struct storage_file *file, const struct lww_limits *limits,
-                      struct list *operations, uint64_t now_ms, struct lww_totals *ret_totals,
-                      uint64_t *ret_head);
+/* Opens the file when it is not open, and does all operations: result, changes, value and the rest
+ * say what came of each. */
+void storage_file_run(struct storage_file *file, struct storage_batch *batch);
 /* Why the file cannot be opened, a sentence; "" when it is. Not while a batch runs. */
 const char *storage_file_problem(const struct storage_file *file);
 

@@ -21,20 +21,12 @@ enum storage_statement {
 
 struct storage_file {
     char *directory;
-    char origin[ENTRY_ORIGIN_SIZE + 1];
     sqlite3 *db; /* NULL while it cannot be opened */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct lww_totals totals;
     uint64_t head; /* number of the last change */
     bool in_transaction;
     char problem[STORAGE_ERROR_SIZE];
-};
-
-/* What a batch needs to know. */
-struct storage_batch {
-    struct storage_file *file;
-    const struct lww_limits *limits;
-    uint64_t now_ms;
 };
 
 /* storage_file.c: statements. The bytes that are bound outlive the statement's run. */
@@ -52,7 +44,8 @@ struct bytes statement_copy_origin(uint8_t to[ENTRY_ORIGIN_SIZE], struct bytes o
 
 /* storage_change.c: an operation that writes. 0, -ENOENT, with a verdict -EMSGSIZE or -EDQUOT; else
  * what the disk said, and the batch is lost. */
-int storage_change_run(const struct storage_batch *batch, struct storage_op *op);
+int storage_change_run(struct storage_file *file, const struct storage_batch *batch,
+                       struct storage_op *op);
 
 /* storage_query.c: an operation that reads. 0, -ENOENT, -ENOMEM, or what the disk said. */
 int storage_query_run(struct storage_file *file, struct storage_op *op);

@@ -29,6 +29,12 @@ void storage_op_free(struct storage_op *op)
     free(op);
 }
 
+size_t storage_op_held(const struct storage_op *op)
+{
+    return sizeof(*op) + op->key.capacity + op->data.capacity + op->after.capacity +
+           op->value.capacity;
+}
+
 bool storage_op_writes(const struct storage_op *op)
 {
     return op->kind == STORAGE_PUT || op->kind == STORAGE_REMOVE || op->kind == STORAGE_MERGE ||

@@ -121,6 +121,8 @@ int storage_query_run(struct storage_file *file, struct storage_op *op)
         return list_keys(file, op);
     case STORAGE_PAGE:
         return read_page(file, op);
+    case STORAGE_LOOK:
+        return 0;
     case STORAGE_PUT:
     case STORAGE_REMOVE:
     case STORAGE_MERGE:

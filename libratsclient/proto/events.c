@@ -86,6 +86,23 @@ const struct event_row proto_events[EVENT_COUNT] = {
                              F_UINT("total", FIELD_REQUIRED, "the sum of them", 0, 0)),
             .callback = "rats_set_overflow_callback",
         },
+    [EV_STORAGE_CHANGED] =
+        {
+            .name = "storage.changed",
+            .summary = "A key that this session watches by storage.watch has another value, or "
+                       "none any more.",
+            .fields =
+                FIELDS(F_TEXT("key", FIELD_REQUIRED, "the key", 0, 0),
+                       F_CHOICE("type", FIELD_REQUIRED, "what the value is",
+                                "binary|string|int64|double|json"),
+                       F_BOOL("deleted", FIELD_REQUIRED, "whether the key was removed"),
+                       F_BOOL("remote", FIELD_REQUIRED, "whether a peer sent it"),
+                       F_UINT("timestamp_ms", FIELD_REQUIRED,
+                              "milliseconds since 1970 by the writer's clock", 0, 0),
+                       F_PEER("origin", 0, "who changed it; absent when the writer did not say")),
+            .body = "The value, as for storage.put; empty when the key was removed.",
+            .callback = "rats_set_storage_callback",
+        },
 };
 
 enum event_id event_find(const char *name, size_t size)

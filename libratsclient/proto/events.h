@@ -16,6 +16,7 @@ enum event_id {
     EV_TOPIC_JOINED,      /* to sessions that subscribe to the topic */
     EV_TOPIC_LEFT,        /* to sessions that subscribe to the topic */
     EV_LOST,              /* to the session that lost */
+    EV_STORAGE_CHANGED,   /* to sessions that watch a prefix of the key */
     EVENT_COUNT,
 };
 

@@ -198,6 +198,32 @@
 
 #define LIMIT_ROW                                                                                  \
     FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"), LIMIT_FIELDS_OF(FIELD_REQUIRED))
+#define KEY_FIELD F_TEXT("key", FIELD_REQUIRED, "the key", 1, 8192)
+#define PREFIX_PARAMS                                                                              \
+    FIELDS(F_TEXT("prefix", FIELD_REQUIRED, "what the keys begin with; empty for all", 0, 8192))
+#define STORAGE_TYPES "binary|string|int64|double|json"
+#define STORED_RESULT                                                                              \
+    FIELDS(F_UINT("timestamp_ms", FIELD_REQUIRED,                                                  \
+                  "the change's stamp, milliseconds since 1970; later ones win", 0, 0))
+
+#define STORAGE_STATISTICS_RESULT                                                                  \
+    FIELDS(                                                                                        \
+        F_UINT("keys", FIELD_REQUIRED, "keys that have a value", 0, 0),                            \
+        F_UINT("tombstones", FIELD_REQUIRED, "keys removed and still remembered", 0, 0),           \
+        F_UINT("total_bytes", FIELD_REQUIRED, "bytes of all keys and values", 0, 0),               \
+        F_UINT("max_keys", FIELD_REQUIRED, "most keys allowed, tombstones included", 0, 0),        \
+        F_UINT("max_total_bytes", FIELD_REQUIRED, "most bytes of keys and values allowed", 0, 0),  \
+        F_UINT("max_key_bytes", FIELD_REQUIRED, "most bytes of one key", 0, 0),                    \
+        F_UINT("max_value_bytes", FIELD_REQUIRED, "most bytes of one value", 0, 0),                \
+        F_UINT("queued_bytes", FIELD_REQUIRED, "bytes that wait for the disk", 0, 0),              \
+        F_UINT("peers_behind", FIELD_REQUIRED, "peers that have not been sent everything", 0, 0),  \
+        F_UINT("changes", FIELD_REQUIRED, "changes made here since the daemon started", 0, 0),     \
+        F_UINT("entries_in", FIELD_REQUIRED, "entries received from peers since then", 0, 0),      \
+        F_UINT("entries_taken", FIELD_REQUIRED, "of these, newer than what was here", 0, 0),       \
+        F_UINT("entries_out", FIELD_REQUIRED, "entries sent to peers since then", 0, 0),           \
+        F_UINT("refused", FIELD_REQUIRED,                                                          \
+               "entries of peers refused by a limit or for their clock since then", 0, 0),         \
+        F_UINT("watchers", FIELD_REQUIRED, "prefixes that programs watch", 0, 0))
 
 const struct method_row proto_methods[METHOD_COUNT] = {
     [M_HELLO] =
@@ -737,6 +763,111 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = FIELDS(F_CHOICE("level", FIELD_REQUIRED, "the level that holds now", LEVELS)),
             .errors = ERRORS(E_NOT_PERMITTED),
             .ctl = "log-level",
+        },
+    [M_STORAGE_PUT] =
+        {
+            .name = "storage.put",
+            .stability = STABLE,
+            .summary = "Gives a key a value, here and at every peer. Answered once it is on disk.",
+            .params = FIELDS(KEY_FIELD, F_CHOICE_DEFAULT(
+                                            "type", "what the value is", STORAGE_TYPES, "binary")),
+            .body = "The value. An int64 or a double has 8 bytes, big-endian.",
+            .result = STORED_RESULT,
+            .errors = ERRORS(E_NOT_SUPPORTED, E_NOT_PERMITTED, E_TOO_LARGE, E_OPERATION_FAILED,
+                             E_OUT_OF_MEMORY),
+            .api = "rats_storage_put",
+            .ctl = "kv",
+        },
+    [M_STORAGE_GET] =
+        {
+            .name = "storage.get",
+            .stability = STABLE,
+            .summary = "The value of a key.",
+            .params = FIELDS(KEY_FIELD),
+            .result =
+                FIELDS(F_CHOICE("type", FIELD_REQUIRED, "what the value is", STORAGE_TYPES),
+                       F_UINT("timestamp_ms", FIELD_REQUIRED,
+                              "when it was stored, milliseconds since 1970 by the writer's clock",
+                              0, 0),
+                       F_PEER("origin", 0, "who stored it; absent when the writer did not say")),
+            .reply_body = "The value, as for storage.put.",
+            .errors = ERRORS(E_NOT_SUPPORTED, E_NOT_FOUND, E_OPERATION_FAILED, E_OUT_OF_MEMORY),
+            .api = "rats_storage_get",
+            .ctl = "kv",
+        },
+    [M_STORAGE_REMOVE] =
+        {
+            .name = "storage.remove",
+            .stability = STABLE,
+            .summary = "Removes a key, here and at every peer. Answered once that is on disk.",
+            .params = FIELDS(KEY_FIELD),
+            .result = STORED_RESULT,
+            .errors = ERRORS(E_NOT_SUPPORTED, E_NOT_PERMITTED, E_NOT_FOUND, E_OPERATION_FAILED,
+                             E_OUT_OF_MEMORY),
+            .api = "rats_storage_remove",
+            .ctl = "kv",
+        },
+    [M_STORAGE_KEYS] =
+        {
+            .name = "storage.keys",
+            .stability = STABLE,
+            .summary = "Keys that have a value, in the order of their bytes, a part at a time.",
+            .params =
+                FIELDS(F_TEXT_DEFAULT("prefix", "only keys that begin with it", 0, 8192, "empty"),
+                       F_TEXT_DEFAULT("after", "only keys behind this one", 0,
+                                      8192, "from the first on"),
+                       F_UINT_DEFAULT("limit", "how many at most", 1, 10000, "1000")),
+            .result =
+                FIELDS(F_WORDS("keys", FIELD_REQUIRED, "the keys", NULL),
+                       F_BOOL("more", FIELD_REQUIRED, "whether others follow behind the last")),
+            .errors = ERRORS(E_NOT_SUPPORTED, E_OPERATION_FAILED, E_OUT_OF_MEMORY),
+            .api = "rats_storage_keys",
+            .ctl = "kv",
+        },
+    [M_STORAGE_SYNC] =
+        {
+            .name = "storage.sync",
+            .stability = STABLE,
+            .summary = "Asks every connected peer for everything it has stored; that happens by "
+                       "itself when a peer connects.",
+            .params = NO_FIELDS,
+            .result = FIELDS(F_UINT("peers", FIELD_REQUIRED, "peers that were asked", 0, 0)),
+            .errors = ERRORS(E_NOT_SUPPORTED, E_OPERATION_FAILED),
+            .api = "rats_storage_sync",
+            .ctl = "kv",
+        },
+    [M_STORAGE_STATISTICS] =
+        {
+            .name = "storage.statistics",
+            .stability = STABLE,
+            .summary = "How much is stored, what is allowed, and what peers have sent.",
+            .params = NO_FIELDS,
+            .result = STORAGE_STATISTICS_RESULT,
+            .errors = ERRORS(E_NOT_SUPPORTED, E_OPERATION_FAILED),
+            .api = "rats_storage_statistics_json",
+            .ctl = "kv",
+        },
+    [M_STORAGE_WATCH] =
+        {
+            .name = "storage.watch",
+            .stability = STABLE,
+            .summary = "Changes of keys that begin so are told to this session from now on.",
+            .params = PREFIX_PARAMS,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_SUPPORTED, E_OUT_OF_MEMORY),
+            .api = "rats_set_storage_callback",
+            .ctl = "kv",
+        },
+    [M_STORAGE_UNWATCH] =
+        {
+            .name = "storage.unwatch",
+            .stability = STABLE,
+            .summary = "Changes of keys that begin so are no longer told, unless another prefix of "
+                       "this session fits.",
+            .params = PREFIX_PARAMS,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_SUPPORTED, E_NOT_FOUND),
+            .api = "rats_set_storage_callback",
         },
 };
 

@@ -35,6 +35,16 @@ static const char *channel_of(const struct options *options)
     return untyped[0].channel;
 }
 
+static bool is_untyped(const char *kind)
+{
+    for (size_t i = 0; i < UNTYPED_COUNT; i++) {
+        if (strcmp(kind, untyped[i].kind) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The message's name and what kind of name that is, for output. */
 static const char *name_of(const struct options *options)
 {
@@ -111,6 +121,11 @@ static enum exit_code check_send(const struct options *options)
     }
     if (options->type_count > 0 && (options->channel_count > 0 || options->as != NULL)) {
         return report(EXIT_USAGE, "--type excludes --channel and --as: a typed message is JSON");
+    }
+    if (options->as != NULL && options->channel_count == 0 && options->type_count == 0 &&
+        !is_untyped(options->as)) {
+        return report(EXIT_USAGE, "--as=%s is for kv; a message is a string, binary or json",
+                      options->as);
     }
     return EXIT_DONE;
 }

@@ -48,6 +48,8 @@ const struct command commands[] = {
      "print events as they happen", run_monitor},
     {"wait", "", METHOD_COUNT, 0, 0, BIT(OPT_PEERS) | BIT(OPT_PEER) | BIT(OPT_ONLINE),
      "return once something is so", run_wait},
+    {"kv", "get|put|rm|keys|watch|sync|stats [KEY] [VALUE|-]", M_STORAGE_GET, 1, 3,
+     BIT(OPT_AS) | BIT(OPT_COUNT), "values shared with all programs and peers", run_kv},
     {"protocol", "list|describe [METHOD]", M_PROTOCOL_DESCRIBE, 1, 2, 0,
      "the methods, events and errors of the local protocol", run_protocol},
     {"call", "METHOD [JSON]", METHOD_COUNT, 1, 2, BIT(OPT_SHOW_SECRETS),

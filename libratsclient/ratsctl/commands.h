@@ -51,6 +51,7 @@ enum exit_code run_sub(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_monitor(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_wait(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_protocol(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_kv(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_call(struct ctl *ctl, char **arguments, int count);
 
 #endif

@@ -18,7 +18,9 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_HELP] = {"--help", NULL, "this text, or that of a command"},
     [OPT_VERSION] = {"--version", NULL, "the same as the command version"},
     [OPT_CHANNEL] = {"--channel", "NAME", "a named channel; recv takes several"},
-    [OPT_AS] = {"--as", "string|binary|json", "which kind of untyped message to send"},
+    [OPT_AS] =
+        {"--as", "string|binary|json|int64|double",
+         "which kind of untyped message to send, or of value to store; numbers only with kv"},
     [OPT_TYPE] = {"--type", "NAME", "typed JSON messages of that type; recv takes several"},
     [OPT_COUNT] = {"--count", "N", "end after that many"},
     [OPT_UNTIL] = {"--until", "EVENT", "end behind the first event of that name or pattern"},
@@ -86,7 +88,7 @@ static int take_checked(struct options *options, enum option_id id, const char *
 {
     static const char *const colors[] = {"auto", "always", "never"};
     static const char *const formats[] = {"tab"};
-    static const char *const kinds[] = {"string", "binary", "json"};
+    static const char *const kinds[] = {"string", "binary", "json", "int64", "double"};
     int choice = 0;
     switch (id) {
     case OPT_FORMAT:
@@ -98,7 +100,7 @@ static int take_checked(struct options *options, enum option_id id, const char *
         options->color = choice < 0 ? COLOR_AUTO : (enum color_mode)choice;
         break;
     case OPT_AS:
-        choice = take_choice(id, value, kinds, 3, error, error_size);
+        choice = take_choice(id, value, kinds, 5, error, error_size);
         options->as = value;
         break;
     case OPT_TIMEOUT:

@@ -8,6 +8,8 @@
 
 #include "proto/json_head.h"
 #include "util/alloc.h"
+#include "util/hex.h"
+#include "util/text.h"
 
 #define FROM_STDIN "-"
 #define READ_STEP  65536u
@@ -66,4 +68,17 @@ enum exit_code payload_get(const struct options *options, const char *text, char
     *ret_data = data;
     *ret_size = size;
     return EXIT_DONE;
+}
+
+int payload_put(json_t *object, struct bytes body)
+{
+    if (text_is_utf8(body)) {
+        return json_object_set_new(object, "text",
+                                   json_stringn((const char *)body.data, body.size));
+    }
+    char *hex = xalloc(body.size * 2 + 1);
+    hex_format(body, hex);
+    const int result = json_object_set_new(object, "hex", json_stringn(hex, body.size * 2));
+    free(hex);
+    return result;
 }

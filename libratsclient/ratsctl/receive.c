@@ -6,29 +6,14 @@
 
 #include "proto/events.h"
 #include "proto/message_head.h"
+#include "ratsctl/payload.h"
 #include "ratsctl/stream.h"
-#include "util/alloc.h"
 #include "util/hex.h"
-#include "util/text.h"
 
 struct receiver {
     const struct ctl *ctl;
     uint64_t left; /* messages until the end; 0: no end */
 };
-
-/* "text" when the bytes are that, else "hex": JSON has no bytes. */
-static int put_payload(json_t *object, struct bytes body)
-{
-    if (text_is_utf8(body)) {
-        return json_object_set_new(object, "text",
-                                   json_stringn((const char *)body.data, body.size));
-    }
-    char *hex = xalloc(body.size * 2 + 1);
-    hex_format(body, hex);
-    const int result = json_object_set_new(object, "hex", json_stringn(hex, body.size * 2));
-    free(hex);
-    return result;
-}
 
 /* What its name is called, by plane. */
 static const char *const name_keys[] = {
@@ -59,7 +44,7 @@ static void print_message(const struct receiver *receiver, const struct frame *f
             json_pack("{s:I, s:s, s:o, s:I}", "sequence", (json_int_t)frame->id, "peer", peer,
                       name_keys[head->plane], text_value(head->name, head->name_size), "bytes",
                       (json_int_t)body.size);
-        if (object != NULL && put_forwarder(object, head) == 0 && put_payload(object, body) == 0) {
+        if (object != NULL && put_forwarder(object, head) == 0 && payload_put(object, body) == 0) {
             output_line(object);
         }
     } else {

@@ -27,7 +27,11 @@ static int on_event_frame(struct ctl *ctl, const struct stream_handler *handler,
         return (int)report(EXIT_FAILED, "an event cannot be read: %s", error);
     }
     const char *event = member_text(head, "v");
-    int result = handler->on_event(handler->self, frame->id, event, json_object_get(head, "p"));
+    json_t *fields = json_object_get(head, "p");
+    int result = handler->on_body_event != NULL
+                     ? handler->on_body_event(handler->self, frame->id, event, fields,
+                                              bytes_make(frame->body, frame->body_size))
+                     : handler->on_event(handler->self, frame->id, event, fields);
     if (result == STREAM_GO_ON && strcmp(event, DETACHED) == 0 && !rats_is_attached(ctl->client)) {
         result = (int)report(EXIT_NO_DAEMON, "the daemon went away; see its log");
     }

@@ -7,6 +7,7 @@
 
 #include "proto/frame.h"
 #include "ratsctl/session.h"
+#include "util/bytes.h"
 
 /* What a handler answers: go on, or end with that exit code. */
 #define STREAM_GO_ON (-1)
@@ -15,6 +16,9 @@ struct stream_handler {
     void *self;
     /* An EVENT; fields is borrowed. sequence 0: the library made it, it has no number. */
     int (*on_event)(void *self, uint64_t sequence, const char *event, json_t *fields);
+    /* The same with the body, in place of on_event; or NULL. */
+    int (*on_body_event)(void *self, uint64_t sequence, const char *event, json_t *fields,
+                         struct bytes body);
     /* A MESSAGE frame, borrowed until return; NULL: messages are passed over. */
     int (*on_message)(void *self, const struct frame *frame);
     /* That many numbers are missing before the next event or message. */

@@ -28,6 +28,8 @@ TopicPeerLeftCallback = Callable[[str, str], None]  # peer_id, topic
 
 TopicBinaryCallback = Callable[[str, str, bytes], None]  # peer_id, topic, data
 ChannelCallback = Callable[[str, bytes], None]  # peer_id, data
+# key, value (None: removed), deleted, origin_peer_id, is_remote
+StorageCallback = Callable[[str, Any, bool, str, bool], None]
 DaemonCallback = Callable[[bool], None]  # attached
 OverflowCallback = Callable[[int], None]  # messages lost
 EventCallback = Callable[[str, Dict[str, Any], int], None]  # event, fields, sequence
@@ -53,6 +55,9 @@ TopicPeerLeftCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p)
 
 TopicBinaryCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_void_p, c_size_t)
 ChannelCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_void_p, c_size_t)
+StorageCallbackType = CFUNCTYPE(
+    None, c_void_p, c_char_p, c_int, c_void_p, c_size_t, c_int, c_char_p, c_int
+)
 DaemonCallbackType = CFUNCTYPE(None, c_void_p, c_int)
 OverflowCallbackType = CFUNCTYPE(None, c_void_p, c_uint64)
 EventCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_uint64)
@@ -87,6 +92,8 @@ __all__ = [
     "OverflowCallbackType",
     "PeerDiscoveredCallback",
     "PeerDiscoveredCallbackType",
+    "StorageCallback",
+    "StorageCallbackType",
     "StringCallback",
     "StringCallbackType",
     "TopicBinaryCallback",

@@ -2,8 +2,9 @@
 
 import json
 import os
+import struct
 import sys
-from typing import Any, Dict, Optional, TypeVar
+from typing import Any, Dict, Optional, Tuple, TypeVar
 
 from .exceptions import RatsInvalidParameterError, RatsJsonParseError
 
@@ -45,6 +46,40 @@ def encode_json(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except ValueError as error:
         raise RatsJsonParseError("Value cannot be written as JSON: {}".format(error)) from error
+
+
+# Values of the store: their types in C, and the names events give them.
+VALUE_TYPES = {"binary": 1, "string": 2, "int64": 3, "double": 4, "json": 5}
+
+
+def encode_value(value: Any) -> Tuple[int, Any]:
+    """Type and bytes of a value for the store; numbers as C has them."""
+    if isinstance(value, str):
+        return 2, value.encode("utf-8")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return 1, value
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not -(2**63) <= value < 2**63:
+            raise RatsInvalidParameterError("the value does not fit into 64 bits")
+        return 3, struct.pack("=q", value)
+    if isinstance(value, float):
+        return 4, struct.pack("=d", value)
+    return 5, encode_json(value)
+
+
+def decode_value(kind: int, data: bytes, order: str) -> Any:
+    """The value again; order is that of numbers, as struct writes it. What is of a type this
+    package does not know comes as bytes."""
+    if kind == 2:
+        return data.decode("utf-8", "replace")
+    if kind in (3, 4) and len(data) == 8:
+        return struct.unpack(order + ("q" if kind == 3 else "d"), data)[0]
+    if kind == 5:
+        try:
+            return json.loads(data.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise RatsJsonParseError("the value is not JSON: {}".format(error)) from error
+    return data
 
 
 def milliseconds(timeout: Optional[float]) -> int:

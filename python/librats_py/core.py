@@ -41,6 +41,7 @@ from .messages import MessageMethods
 from .process import ProcessMethods
 from .session import interruptible
 from .topics import TopicMethods
+from .store import StoreMethods
 from .typed import TypedMethods
 
 __all__ = ["RatsClient"]
@@ -50,7 +51,15 @@ _SECURITIES: Mapping[Optional[str], int] = {None: -1, "plaintext": 0, "noise": 1
 _TRANSPORTS: Mapping[Optional[str], int] = {"tcp": 1, "udp": 2}
 
 
-class RatsClient(KnownMethods, MessageMethods, TypedMethods, TopicMethods, GuardMethods, ProcessMethods):
+class RatsClient(
+    KnownMethods,
+    MessageMethods,
+    TypedMethods,
+    TopicMethods,
+    StoreMethods,
+    GuardMethods,
+    ProcessMethods,
+):
     """One session at an instance of the daemon.
 
     Callbacks run on one thread of their own, one after another, in the order of the events. Any

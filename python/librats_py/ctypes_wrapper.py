@@ -34,6 +34,7 @@ from .callbacks import (
     JsonCallbackType,
     MessageCallbackType,
     OverflowCallbackType,
+    StorageCallbackType,
     StringCallbackType,
     TopicBinaryCallbackType,
     TopicJsonMessageCallbackType,
@@ -232,6 +233,14 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
         (_handle, c_char_p, TopicPeerLeftCallbackType, c_void_p),
     ),
     "rats_clear_topic_callbacks": (None, (_handle, c_char_p)),
+    # store
+    "rats_storage_put": (c_int, (_handle, c_char_p, c_int, c_void_p, c_size_t)),
+    "rats_storage_get": (c_void_p, (_handle, c_char_p, _int_out, POINTER(c_size_t))),
+    "rats_storage_remove": (c_int, (_handle, c_char_p)),
+    "rats_storage_keys": (_strings, (_handle, c_char_p, _int_out)),
+    "rats_storage_sync": (c_int, (_handle,)),
+    "rats_storage_statistics_json": (c_void_p, (_handle,)),
+    "rats_set_storage_callback": (None, (_handle, c_char_p, StorageCallbackType, c_void_p)),
     # callbacks
     "rats_set_connection_callback": (None, (_handle, ConnectionCallbackType, c_void_p)),
     "rats_set_disconnect_callback": (None, (_handle, DisconnectCallbackType, c_void_p)),

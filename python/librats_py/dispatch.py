@@ -28,8 +28,11 @@ from .callbacks import (
     JsonCallback,
     MessageCallback,
     OverflowCallback,
+    StorageCallback,
     StringCallback,
 )
+from .convert import VALUE_TYPES, decode_value
+from .exceptions import RatsError
 
 __all__ = ["Dispatcher"]
 
@@ -81,6 +84,13 @@ def _text_of(data: bytes) -> str:
         _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
         data = data[: data.index(b"\0")]
     return data.decode("utf-8", "replace")
+def _value(kind: Any, body: bytes) -> Any:
+    """A value of the store as an event carries it."""
+    try:
+        return decode_value(VALUE_TYPES.get(kind, 0), body, ">")
+    except RatsError as error:
+        _log.debug("value of %d bytes: %s", len(body), error)
+        return body
 
 
 def _ignore(name: bytes) -> None:
@@ -107,6 +117,7 @@ class Dispatcher:
         self._string: Optional[StringCallback] = None
         self._binary: Optional[BinaryCallback] = None
         self._json: Optional[JsonCallback] = None
+        self._watches: Dict[bytes, StorageCallback] = {}
         self._connection: Optional[ConnectionCallback] = None
         self._disconnect: Optional[DisconnectCallback] = None
         self._daemon: Optional[DaemonCallback] = None
@@ -118,7 +129,7 @@ class Dispatcher:
     # In batch mode the library calls nothing, so its setters are not used: these take the place
     # of rats_set_connection_callback, rats_set_disconnect_callback, rats_set_string_callback,
     # rats_set_binary_callback, rats_set_json_callback, rats_set_daemon_callback,
-    # rats_set_overflow_callback and rats_set_event_callback.
+    # rats_set_overflow_callback, rats_set_event_callback and rats_set_storage_callback.
 
     def set_channel(self, channel: bytes, callback: Optional[ChannelCallback]) -> None:
         with self._lock:
@@ -195,6 +206,20 @@ class Dispatcher:
         with self._lock:
             self._subscribed.clear()
             self._routes.clear()
+
+    def set_watch(
+        self, prefix: bytes, callback: Optional[StorageCallback]
+    ) -> Optional[StorageCallback]:
+        """What the prefix had before."""
+        with self._lock:
+            before = self._watches.get(prefix)
+            watches = dict(self._watches)  # the dispatch thread may be going through the old one
+            if callback is None:
+                watches.pop(prefix, None)
+            else:
+                watches[prefix] = callback
+            self._watches = watches
+            return before
 
     def set_string(self, callback: Optional[StringCallback]) -> None:
         with self._lock:
@@ -280,7 +305,9 @@ class Dispatcher:
                     except BaseException as error:
                         self._failed(route[2], error)
             elif kind == _KIND_EVENT:
-                self._deliver_event(head, sequence, generation)
+                self._deliver_event(
+                    head, string_at(address + body_at, at - body_at), sequence, generation
+                )
 
     def process(self, data: bytes) -> None:
         """Process a batch: whole EVENT and MESSAGE frames; frames of other kinds are skipped.
@@ -315,7 +342,8 @@ class Dispatcher:
                 except BaseException as error:
                     self._failed(route[2], error)
             elif kind == 4:
-                self._deliver_event(head, _sequence(data, head_at - 16)[0], generation)
+                sequence = _sequence(data, head_at - 16)[0]
+                self._deliver_event(head, data[body_at:at], sequence, generation)
 
     def _malformed(self, at: int, size: int) -> None:
         _log.error("malformed batch from the library: no frame at byte %d of %d", at, size)
@@ -450,7 +478,7 @@ class Dispatcher:
 
     # --- events ---------------------------------------------------------------------------
 
-    def _deliver_event(self, head: bytes, sequence: int, generation: int) -> None:
+    def _deliver_event(self, head: bytes, body: bytes, sequence: int, generation: int) -> None:
         try:
             document = json.loads(head.decode("utf-8"))
             event = document["v"]
@@ -464,7 +492,10 @@ class Dispatcher:
         if not isinstance(fields, dict):
             fields = {}
         if self._started and generation == self._generation:
-            self._deliver_specific(event, fields)
+            if event == "storage.changed":
+                self._deliver_change(fields, body, generation)
+            else:
+                self._deliver_specific(event, fields)
         callback = self._event
         if callback is not None:
             self._guarded("event", callback, event, fields, sequence)
@@ -499,6 +530,23 @@ class Dispatcher:
             callback = self._topics.get(name, {}).get(kind)
         if subscribed:
             self._guarded("topic " + kind, callback, peer_id, topic)
+    def _deliver_change(self, fields: Dict[str, Any], body: bytes, generation: int) -> None:
+        key = fields.get("key")
+        if not isinstance(key, str):
+            _log.error("event storage.changed without a key")
+            return
+        encoded = key.encode("utf-8")
+        deleted = fields.get("deleted") is True
+        for prefix, callback in self._watches.items():
+            if not encoded.startswith(prefix) or not self._started:
+                continue
+            if generation != self._generation or prefix not in self._watches:
+                continue
+            value = None if deleted else _value(fields.get("type"), body)
+            origin = fields.get("origin", "")
+            self._guarded(
+                "storage", callback, key, value, deleted, origin, fields.get("remote") is True
+            )
 
     # --- errors in callbacks --------------------------------------------------------------
 

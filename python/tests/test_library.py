@@ -75,6 +75,7 @@ TYPES = {
     "rats_topic_binary_cb": callbacks.TopicBinaryCallbackType,
     "rats_topic_peer_joined_cb": callbacks.TopicPeerJoinedCallbackType,
     "rats_topic_peer_left_cb": callbacks.TopicPeerLeftCallbackType,
+    "rats_storage_cb": callbacks.StorageCallbackType,
     "rats_daemon_cb": callbacks.DaemonCallbackType,
     "rats_overflow_cb": callbacks.OverflowCallbackType,
     "rats_event_cb": callbacks.EventCallbackType,

@@ -72,7 +72,8 @@ WRONG = {
 }
 RIGHT = {"peer": "ab" * 32, "host": "127.0.0.1", "port": 9, "channel": "c", "level": "info",
          "events": [], "max_peers": 0, "type": "t", "security": "noise", "subject": "192.0.2.1",
-         "messages_per_second": 1, "bytes_per_second": 0, "topic": "t"}
+         "messages_per_second": 1, "bytes_per_second": 0, "topic": "t",
+         "key": "k", "prefix": "p"}
 
 
 def test_each_parameter_of_each_method_is_checked(shared_daemon):

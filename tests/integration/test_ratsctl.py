@@ -154,11 +154,14 @@ def recipes(first, second):
         "reconnect add": ["reconnect", "add", "127.0.0.1:%d" % second.port],
         "reconnect list": ["reconnect", "list"], "known clear": ["known", "clear"],
         "reconnect remove": ["reconnect", "remove", "127.0.0.1:%d" % second.port],
+        "kv put": ["kv", "put", "k", "7", "--as=int64"], "kv get": ["kv", "get", "k"],
+        "kv keys": ["kv", "keys"], "kv sync": ["kv", "sync"], "kv stats": ["kv", "stats"],
+        "kv rm": ["kv", "rm", "k"],
         "disconnect": ["disconnect", second.peer_id],
     }
 
 
-ONCE = ("reconnect remove", "disconnect")  # what cannot be done twice
+ONCE = ("reconnect remove", "kv rm", "disconnect")  # what cannot be done twice
 
 
 def test_every_command_speaks_json(pair, command_table):
@@ -166,10 +169,10 @@ def test_every_command_speaks_json(pair, command_table):
     recipe = recipes(first, second)
     endless = {"recv", "sub"}
     assert {name.split()[0] for name in recipe} | endless == set(command_table)
-    assert {name for name in SCHEMA if name.islower()} == set(recipe) | endless
+    assert {name for name in SCHEMA if name.islower()} == set(recipe) | endless | {"kv watch"}
     lists = {"peers": "PEER", "clients": "CLIENT", "topics": "TOPIC", "subs": "TOPIC",
              "subs of topic": "SUBSCRIBER", "known list": "KNOWN",
-             "reconnect list": "TARGET", "bans": "BAN"}
+             "reconnect list": "TARGET", "bans": "BAN", "kv keys": "KEY"}
     for node in pair:
         node.client().call("topic.subscribe", {"topic": "news"})
     wait_until(lambda: json_of(first.ctl("subs", "news", "--json"))["peers"], "it is known")
@@ -219,6 +222,45 @@ def test_sub_prints_one_object_per_line(shared_pair):
         document = json.loads(line)
         assert document["local"] is (document["peer"] == second.peer_id)
         check_document(document, "sub", "sub")
+@pytest.mark.parametrize("mode", ["--json", "--json=lines"])
+def test_kv_watch_prints_one_object_per_change(shared_pair, mode):
+    first, second = shared_pair
+    with running(second, "kv", "watch", "w/", "--count=3", mode) as process:
+        wait_started(second)
+        writer = first.client()
+        writer.call("storage.put", {"key": "other"}, body=b"x")
+        writer.call("storage.put", {"key": "w/1", "type": "int64"}, body=b"\xff" * 8)
+        writer.call("storage.put", {"key": "w/2"}, body=b"\xff\x00")
+        writer.call("storage.remove", {"key": "w/1"})
+        output, errors = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, errors) == (DONE, b"")
+    number, data, removed = [json.loads(line) for line in output.decode("ascii").splitlines()]
+    assert (number["key"], number["type"], number["text"]) == ("w/1", "int64", "-1")
+    assert (data["key"], data["hex"]) == ("w/2", "ff00")
+    assert (removed["key"], removed["deleted"], removed["bytes"]) == ("w/1", True, 0)
+    for document in (number, data, removed):
+        assert document["remote"] is True and document["origin"] == first.peer_id
+        check_document(document, "kv watch", "kv watch")
+
+
+def test_kv_keeps_values_of_every_kind(shared_pair):
+    first, second = shared_pair
+    for kind, given, shown in (("string", "a b", "a b"), ("int64", "-9", "-9"), ("json", "[1]", "[1]"),
+                               ("double", "0.1", "0.10000000000000001"), ("binary", "", "")):
+        done = first.ctl("kv", "put", "--as=" + kind, "--", "kind", given)
+        assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+        assert first.ctl("kv", "get", "kind").stdout == shown + "\n"
+        assert json_of(first.ctl("kv", "get", "kind", "--json"))["type"] == kind
+    wait_until(lambda: second.ctl("kv", "get", "kind").returncode == DONE, "the peer has it")
+    assert first.ctl("kv", "keys", "ki").stdout == "kind\n"
+    assert first.ctl("kv", "rm", "kind").returncode == DONE
+    assert first.ctl("kv", "rm", "kind").returncode == NOT_FOUND
+    done = first.ctl("kv", "get", "kind")
+    assert done.returncode == NOT_FOUND and "kind" in done.stderr
+    for words in (["kv", "put", "k", "x", "--as=int64"], ["kv", "put", "k", "[", "--as=json"],
+                  ["kv", "put", "k"], ["kv", "get"], ["kv", "burn", "k"], ["kv"],
+                  ["send", "all", "1", "--as=int64"]):
+        assert first.ctl(*words).returncode == USAGE, words
 
 
 # --- C2: frozen columns ---

@@ -83,11 +83,11 @@ def encode(kind, frame_id, head=b"", body=b"", fds=0, size=None, head_size=None)
         len(head) if head_size is None else head_size, kind, fds, frame_id) + head + body
 
 
-def encode_call(frame_id, method, params=None):
+def encode_call(frame_id, method, params=None, body=b""):
     head = {"m": method}
     if params is not None:
         head["p"] = params
-    return encode(CALL, frame_id, head)
+    return encode(CALL, frame_id, head, body)
 
 
 def message_head(peer, name, plane=CHANNEL, flags=0):
@@ -190,7 +190,7 @@ class Client:
             head = frame.json()
             if self.tables:
                 self.tables.check_event(head)
-            self.events.append(head)
+            self.events.append(head if not frame.body else dict(head, body=frame.body))
         elif frame.kind == MESSAGE:
             self.messages.append(decode_message(frame))
         else:
@@ -216,27 +216,35 @@ class Client:
         self.calls[frame_id] = method
         return frame_id
 
-    def begin(self, method, params=None):
+    def begin(self, method, params=None, body=b""):
         """Sends a call and does not wait for it."""
         frame_id = self.new_id(method)
-        self.send(encode_call(frame_id, method, params))
+        self.send(encode_call(frame_id, method, params, body))
         return frame_id
 
     def cancel(self, frame_id):
         self.send(encode(CANCEL, frame_id))
 
-    def finish(self, frame_id, timeout=None):
-        """Waits for the answer of a call: its result, or Failed."""
+    def finish_body(self, frame_id, timeout=None):
+        """Waits for the answer of a call: its result and its body, or Failed."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while frame_id not in self.answers:
             self.take(deadline - time.monotonic())
         frame = self.answers.pop(frame_id)
         if frame.kind == FAIL:
             raise Failed(frame.json())
-        return frame.json()
+        return frame.json(), frame.body
 
-    def call(self, method, params=None, timeout=None):
-        return self.finish(self.begin(method, params), timeout)
+    def finish(self, frame_id, timeout=None):
+        """Waits for the answer of a call: its result, or Failed."""
+        return self.finish_body(frame_id, timeout)[0]
+
+    def call(self, method, params=None, timeout=None, body=b""):
+        return self.finish(self.begin(method, params, body), timeout)
+
+    def call_body(self, method, params=None, timeout=None):
+        """For an answer with a body: the result and the body."""
+        return self.finish_body(self.begin(method, params), timeout)
 
     def hello(self, **params):
         params.setdefault("versions", [[1, 0]])

@@ -32,7 +32,7 @@ int storage_set_up(void **state)
     list_init(&store.waiting);
     list_init(&store.done);
     assert_non_null(mkdtemp(store.directory));
-    store.file = storage_file_new(store.directory, OURS);
+    store.file = storage_file_new(store.directory);
     return 0;
 }
 
@@ -59,7 +59,7 @@ int storage_tear_down(void **state)
 void storage_reopen(void)
 {
     storage_file_free(store.file);
-    store.file = storage_file_new(store.directory, OURS);
+    store.file = storage_file_new(store.directory);
 }
 
 static struct storage_op *add(enum storage_op_kind kind, const char *key)
@@ -141,9 +141,17 @@ void add_entry(struct storage_op *op, const char *key, const char *value, uint64
 
 void storage_run(void)
 {
-    storage_file_run(store.file, &store.limits, &store.waiting, store.now_ms, &store.totals,
-                     &store.head);
+    struct storage_batch batch = {.limits = store.limits, .now_ms = store.now_ms, .origin = OURS};
+    list_init(&batch.operations);
     LIST_EACH(&store.waiting, node)
+    {
+        list_remove(node);
+        list_append(&batch.operations, node);
+    }
+    storage_file_run(store.file, &batch);
+    store.totals = batch.totals;
+    store.head = batch.head;
+    LIST_EACH(&batch.operations, node)
     {
         list_remove(node);
         list_append(&store.done, node);

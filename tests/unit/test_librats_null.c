@@ -66,6 +66,15 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_int_equal(rats_publish_json_to_topic(NULL, "x", "1"), RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(rats_publish_binary_to_topic(NULL, "x", "x", 1, 0),
                      RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_storage_put(NULL, "k", 1, "x", 1), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_storage_remove(NULL, "k"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_storage_sync(NULL), RATS_ERROR_INVALID_HANDLE);
+    assert_null(rats_storage_get(NULL, "k", NULL, NULL));
+    assert_null(rats_storage_statistics_json(NULL));
+    rats_set_storage_callback(NULL, "", NULL, NULL);
+    int keys = 7;
+    assert_null(rats_storage_keys(NULL, "", &keys));
+    assert_int_equal(keys, 0);
     char unwritten = 'x';
     char *result = &unwritten;
     assert_int_equal(rats_call(NULL, "x", NULL, 0, &result), RATS_ERROR_INVALID_PARAMETER);

@@ -117,7 +117,7 @@ static void a_damaged_file_is_set_aside(void **state)
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, "not a database at all", 21, 0), 21);
     assert_int_equal(close(fd), 0);
-    store.file = storage_file_new(store.directory, OURS);
+    store.file = storage_file_new(store.directory);
     assert_int_equal(put("b", "2"), 0);
     assert_string_equal(value_of("a"), "");
     assert_string_equal(value_of("b"), "2");
@@ -139,7 +139,7 @@ static void what_a_batch_stored_survives_a_kill(void **state)
         struct storage_fixture kept = store;
         char copy[80];
         (void)snprintf(copy, sizeof copy, "%s.kill", kept.directory);
-        store.file = storage_file_new(copy, OURS);
+        store.file = storage_file_new(copy);
         assert_string_equal(value_of(key), "value");
         assert_int_equal(store.totals.keys, i + 1);
         storage_file_free(store.file);

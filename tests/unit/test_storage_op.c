@@ -27,9 +27,9 @@ static void only_some_operations_write(void **state)
 {
     (void)state;
     static const bool writes[] = {
-        [STORAGE_PUT] = true,    [STORAGE_REMOVE] = true, [STORAGE_MERGE] = true,
-        [STORAGE_GET] = false,   [STORAGE_KEYS] = false,  [STORAGE_PAGE] = false,
-        [STORAGE_COLLECT] = true};
+        [STORAGE_PUT] = true,   [STORAGE_REMOVE] = true, [STORAGE_MERGE] = true,
+        [STORAGE_GET] = false,  [STORAGE_KEYS] = false,  [STORAGE_PAGE] = false,
+        [STORAGE_LOOK] = false, [STORAGE_COLLECT] = true};
     for (size_t i = 0; i < sizeof writes; i++) {
         struct storage_op op = {.kind = (enum storage_op_kind)i};
         assert_int_equal(storage_op_writes(&op), writes[i]);
