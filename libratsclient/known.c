@@ -5,8 +5,6 @@
 
 #include "client.h"
 
-#define DOCUMENT (JSON_COMPACT | JSON_SORT_KEYS)
-
 /* ---- reconnect.* ---- */
 
 static rats_error_t change_target(rats_client_t handle, enum method_id method, const char *host,
@@ -57,15 +55,7 @@ static json_t *ask(rats_client_t handle, enum method_id method, const char *memb
 char *rats_get_reconnect_json(rats_client_t handle)
 {
     json_t *targets = ask(handle, M_RECONNECT_LIST, "targets");
-    if (targets == NULL) {
-        return NULL;
-    }
-    char *text = json_dumps(targets, DOCUMENT);
-    json_decref(targets);
-    if (text == NULL) {
-        (void)error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
-    }
-    return text;
+    return targets == NULL ? NULL : document_print(targets);
 }
 
 /* ---- known.* ---- */

@@ -47,21 +47,7 @@ enum exit_code run_clients(struct ctl *ctl, char **arguments, int count)
     if (code != EXIT_DONE) {
         return code;
     }
-    json_t *clients = json_object_get(result, "sessions");
-    if (ctl->output.json != JSON_NONE) {
-        output_list(&ctl->output, "clients", json_incref(clients));
-    } else {
-        struct table table;
-        size_t index = 0;
-        json_t *client = NULL;
-        table_init(&table, headings);
-        json_array_foreach(clients, index, client)
-        {
-            add_client(&table, client, ctl->output.tab);
-        }
-        output_table(&ctl->output, &table);
-        table_fini(&table);
-    }
+    output_rows(&ctl->output, "clients", headings, json_object_get(result, "sessions"), add_client);
     json_decref(result);
     return EXIT_DONE;
 }

@@ -35,26 +35,6 @@ static void add_known(struct table *table, const json_t *row, bool tab)
     table_add_format(table, "%lld", (long long)member_number(row, "fail_streak"));
 }
 
-/* Prints a list as a table, or as JSON. */
-static void print_rows(const struct ctl *ctl, const char *key, const char *const *headings,
-                       json_t *rows, void (*add)(struct table *table, const json_t *row, bool tab))
-{
-    if (ctl->output.json != JSON_NONE) {
-        output_list(&ctl->output, key, json_incref(rows));
-        return;
-    }
-    struct table table;
-    size_t index = 0;
-    json_t *row = NULL;
-    table_init(&table, headings);
-    json_array_foreach(rows, index, row)
-    {
-        add(&table, row, ctl->output.tab);
-    }
-    output_table(&ctl->output, &table);
-    table_fini(&table);
-}
-
 static enum exit_code known_list(struct ctl *ctl)
 {
     static const char *const headings[] = {"PEER",     "ADDRESS",  "CONNECTED", "LAST REACHED",
@@ -62,7 +42,7 @@ static enum exit_code known_list(struct ctl *ctl)
     json_t *result = NULL;
     enum exit_code code = session_call(ctl, M_KNOWN_LIST, NULL, &result);
     if (code == EXIT_DONE) {
-        print_rows(ctl, "peers", headings, json_object_get(result, "peers"), add_known);
+        output_rows(&ctl->output, "peers", headings, json_object_get(result, "peers"), add_known);
         json_decref(result);
     }
     return code;
@@ -156,7 +136,8 @@ static enum exit_code reconnect_list(struct ctl *ctl)
         code = session_call(ctl, M_RECONNECT_LIST, NULL, &result);
     }
     if (code == EXIT_DONE) {
-        print_rows(ctl, "targets", headings, json_object_get(result, "targets"), add_target);
+        output_rows(&ctl->output, "targets", headings, json_object_get(result, "targets"),
+                    add_target);
         json_decref(result);
     }
     return code;

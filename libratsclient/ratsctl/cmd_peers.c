@@ -90,21 +90,7 @@ enum exit_code run_peers(struct ctl *ctl, char **arguments, int count)
     if (code != EXIT_DONE) {
         return code;
     }
-    json_t *peers = json_object_get(result, "peers");
-    if (ctl->output.json != JSON_NONE) {
-        output_list(&ctl->output, "peers", json_incref(peers));
-    } else {
-        struct table table;
-        size_t index = 0;
-        json_t *peer = NULL;
-        table_init(&table, headings);
-        json_array_foreach(peers, index, peer)
-        {
-            add_peer(&table, peer, ctl->output.tab);
-        }
-        output_table(&ctl->output, &table);
-        table_fini(&table);
-    }
+    output_rows(&ctl->output, "peers", headings, json_object_get(result, "peers"), add_peer);
     json_decref(result);
     return EXIT_DONE;
 }

@@ -114,6 +114,26 @@ void output_table(const struct output *output, const struct table *table)
     }
 }
 
+void output_rows(const struct output *output, const char *key, const char *const *headings,
+                 json_t *array,
+                 void (*add_row)(struct table *table, const json_t *element, bool tab))
+{
+    if (output->json != JSON_NONE) {
+        output_list(output, key, json_incref(array));
+        return;
+    }
+    struct table table;
+    size_t index = 0;
+    json_t *element = NULL;
+    table_init(&table, headings);
+    json_array_foreach(array, index, element)
+    {
+        add_row(&table, element, output->tab);
+    }
+    output_table(output, &table);
+    table_fini(&table);
+}
+
 json_t *text_value(const void *text, size_t size)
 {
     if (text_is_utf8(bytes_make(text, size))) {

@@ -39,6 +39,11 @@ void output_text(const char *text);
 /* The table in the mode asked for: aligned, or between tabs. */
 void output_table(const struct output *output, const struct table *table);
 
+/* A list as JSON under key, or as a table with a row for each element. Borrows array. */
+void output_rows(const struct output *output, const char *key, const char *const *headings,
+                 json_t *array,
+                 void (*add_row)(struct table *table, const json_t *element, bool tab));
+
 /* Bytes that should be text: as they are when they are UTF-8, else escaped. A new reference. */
 json_t *text_value(const void *text, size_t size);
 
