@@ -415,7 +415,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = CHANNEL_PARAMS,
             .result = FIELDS(F_UINT("id", FIELD_REQUIRED,
                                     "16-bit number of the channel on the wire", 0, 65535)),
-            .errors = ERRORS(E_BUSY, E_NOT_PERMITTED),
+            .errors = ERRORS(E_BUSY, E_NOT_PERMITTED, E_OUT_OF_MEMORY),
             .api = "rats_channel_on rats_set_string_callback rats_set_binary_callback "
                    "rats_set_json_callback",
             .ctl = "recv",
@@ -437,7 +437,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .summary = "Typed JSON messages of that type are delivered to this session.",
             .params = TYPE_PARAMS,
             .result = NO_FIELDS,
-            .errors = NO_ERRORS,
+            .errors = ERRORS(E_OUT_OF_MEMORY),
             .api = "rats_on_message rats_once_message",
             .ctl = "recv",
         },
