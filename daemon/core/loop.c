@@ -1,8 +1,10 @@
 #include "core/loop.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +21,6 @@
 
 struct signal_watch {
     struct list node;
-    struct loop *loop;
-    struct event *event;
     void (*on_signal)(void *arg, int number);
     void *arg;
     int number;
@@ -32,6 +32,8 @@ struct loop {
     struct turn turn;
     struct loans loans;
     struct list signals;
+    struct io signal_io; /* a signalfd; -1 until the first is watched */
+    sigset_t caught;
     struct io wake;  /* a timerfd: the one wake-up for the earliest timer */
     int64_t wake_ms; /* what it is set to; INT64_MAX = nothing */
     int64_t now_ms;
@@ -139,6 +141,8 @@ int loop_new(struct loop **ret_loop)
     turn_init(&loop->turn);
     loans_init(&loop->loans);
     list_init(&loop->signals);
+    loop->signal_io.fd = -1;
+    (void)sigemptyset(&loop->caught);
     int result = -ENOMEM;
     loop->scratch = try_alloc(sizeof *loop->scratch);
     if (loop->scratch == NULL) {
@@ -157,10 +161,16 @@ out:
 static void signal_watch_free(struct signal_watch *watch)
 {
     list_remove(&watch->node);
-    if (watch->event != NULL) {
-        event_free(watch->event);
-    }
     free(watch);
+}
+
+static void close_io(struct io *io)
+{
+    int fd = io->fd;
+    io_fini(io);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
 }
 
 void loop_free(struct loop *loop)
@@ -173,11 +183,8 @@ void loop_free(struct loop *loop)
     {
         signal_watch_free(CONTAINER_OF(node, struct signal_watch, node));
     }
-    int wake_fd = loop->wake.fd;
-    io_fini(&loop->wake);
-    if (wake_fd >= 0) {
-        (void)close(wake_fd);
-    }
+    close_io(&loop->wake);
+    close_io(&loop->signal_io);
     if (loop->base != NULL) {
         event_base_free(loop->base);
     }
@@ -340,12 +347,36 @@ void loop_free_later(struct loop *loop, void (*free_it)(void *), void *p)
     turn_free_later(&loop->turn, free_it, p);
 }
 
-static void on_signal_event(evutil_socket_t number, short what, void *arg)
+/* What has come, each number once however often it was sent. A read that fails is tried again: the
+ * descriptor stays readable. */
+static void on_signals(void *arg, unsigned ready)
 {
-    struct signal_watch *watch = arg;
-    (void)what;
-    wake_up(watch->loop);
-    watch->on_signal(watch->arg, (int)number);
+    struct loop *loop = arg;
+    struct signalfd_siginfo info;
+    (void)ready;
+    while (read(loop->signal_io.fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        LIST_EACH(&loop->signals, node)
+        {
+            const struct signal_watch *watch = CONTAINER_OF(node, struct signal_watch, node);
+            if (watch->number == (int)info.ssi_signo) {
+                watch->on_signal(watch->arg, watch->number);
+            }
+        }
+    }
+}
+
+/* Has the signals of loop->caught come by a descriptor. */
+static int catch_signals(struct loop *loop)
+{
+    int fd = signalfd(loop->signal_io.fd, &loop->caught, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (loop->signal_io.fd < 0) {
+        io_init(&loop->signal_io, loop, fd, on_signals, loop);
+    }
+    int result = io_want(&loop->signal_io, IO_READ);
+    return result != 0 ? result : -pthread_sigmask(SIG_BLOCK, &loop->caught, NULL);
 }
 
 int loop_on_signal(struct loop *loop, int signal_number, void (*on_signal)(void *, int), void *arg)
@@ -360,19 +391,15 @@ int loop_on_signal(struct loop *loop, int signal_number, void (*on_signal)(void 
     if (on_signal == NULL) {
         return 0;
     }
-    struct signal_watch *watch = xalloc(sizeof *watch);
-    *watch = (struct signal_watch){
-        .loop = loop,
-        .on_signal = on_signal,
-        .arg = arg,
-        .number = signal_number,
-    };
-    list_init(&watch->node);
-    watch->event = evsignal_new(loop->base, signal_number, on_signal_event, watch);
-    if (watch->event == NULL || event_add(watch->event, NULL) != 0) {
-        signal_watch_free(watch);
-        return -EINVAL;
+    if (sigaddset(&loop->caught, signal_number) != 0) {
+        return -errno;
     }
+    int result = catch_signals(loop);
+    if (result != 0) {
+        return result;
+    }
+    struct signal_watch *watch = xalloc(sizeof *watch);
+    *watch = (struct signal_watch){.on_signal = on_signal, .arg = arg, .number = signal_number};
     list_append(&loop->signals, &watch->node);
     return 0;
 }

@@ -92,7 +92,9 @@ void deferred_cancel(struct deferred *deferred);
 /* Frees p after the turn: for objects that must not go inside their own callback. */
 void loop_free_later(struct loop *loop, void (*free_it)(void *), void *p);
 
-/* Signals: delivered in the loop's thread. 0 or negative errno. NULL removes. */
+/* Signals: delivered in the loop's thread, by a descriptor, so that none is lost. 0 or negative
+ * errno. NULL removes. Once watched they stay blocked, without the loop as well: a second SIGTERM
+ * does not cut the end short. Threads of others block them. */
 int loop_on_signal(struct loop *loop, int signal_number, void (*on_signal)(void *, int), void *arg);
 
 #endif

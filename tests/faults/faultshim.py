@@ -16,7 +16,8 @@ MOVES = ("recv", "send", "read", "write", "recvmsg", "sendmsg")
 SITES = MOVES + (
     "socket", "socketpair", "bind", "listen", "accept4", "connect", "getsockname", "getpeername",
     "getsockopt", "setsockopt", "shutdown", "epoll_create1", "epoll_ctl", "epoll_wait", "eventfd",
-    "timerfd_create", "timerfd_settime", "pipe2", "poll", "open", "openat", "fopen", "fstat",
+    "signalfd", "timerfd_create", "timerfd_settime", "pipe2", "poll", "open", "openat", "fopen",
+    "fstat",
     "lstat", "ftruncate", "pread", "access", "fsync", "fchmod", "chmod", "mkdir", "mkdirat",
     "fchmodat", "renameat", "linkat", "unlinkat", "unlink", "flock", "close", "getrandom",
     "getifaddrs", "pthread_create")

@@ -30,6 +30,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -255,6 +256,7 @@ WRAP(epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event), e
 WRAP(epoll_wait, (int epoll, struct epoll_event *events, int max, int timeout), epoll, events, max,
      timeout)
 WRAP(eventfd, (unsigned initial, int flags), initial, flags)
+WRAP(signalfd, (int fd, const sigset_t *mask, int flags), fd, mask, flags)
 WRAP(timerfd_create, (int clock, int flags), clock, flags)
 WRAP(timerfd_settime, (int fd, int flags, const struct itimerspec *at, struct itimerspec *before),
      fd, flags, at, before)
