@@ -8,9 +8,7 @@
 #define CUT_MARK  "..."
 #define UNIT_SIZE 16 /* the longest escape, "\u{10ffff}", and its NUL */
 
-/* One character of well-formed UTF-8 (RFC 3629, section 3). Returns its size in bytes and moves the
- * reader past it; 0, and the reader stays, when what follows is not one. */
-static size_t take_character(struct reader *reader, uint32_t *ret_code)
+size_t text_take(struct reader *reader, uint32_t *ret_code)
 {
     struct reader ahead = *reader;
     uint8_t lead = reader_u8(&ahead);
@@ -49,7 +47,7 @@ static size_t escape_next(struct reader *reader, char unit[UNIT_SIZE])
 {
     const uint8_t *at = reader->at;
     uint32_t code = 0;
-    size_t size = take_character(reader, &code);
+    size_t size = text_take(reader, &code);
     if (size == 0 || code < 0x20 || code == 0x7f) {
         uint8_t byte = size == 0 ? reader_u8(reader) : (uint8_t)code;
         (void)snprintf(unit, UNIT_SIZE, "\\x%02x", byte);
@@ -94,7 +92,7 @@ bool text_is_utf8(struct bytes from)
     reader_init(&reader, from);
     uint32_t code = 0;
     while (reader_left(&reader) > 0) {
-        if (take_character(&reader, &code) == 0) {
+        if (text_take(&reader, &code) == 0) {
             return false;
         }
     }

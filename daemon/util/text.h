@@ -6,11 +6,15 @@
 #define RATSD_UTIL_TEXT_H
 
 #include "util/bytes.h"
+#include "util/reader.h"
 
 /* Writes at most capacity bytes with the NUL, cut at a whole character with "..." when too long.
  * Returns ret_text. capacity must be at least 8. */
 char *text_escape(struct bytes from, char *ret_text, size_t capacity);
 /* True when from is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool text_is_utf8(struct bytes from);
+/* One character of well-formed UTF-8 (RFC 3629, section 3). Returns its size in bytes and moves the
+ * reader past it; 0, and the reader stays, when what follows is not one. */
+size_t text_take(struct reader *reader, uint32_t *ret_code);
 
 #endif
