@@ -1,0 +1,214 @@
+/* The transfers of one node: what is offered, how far it is, who may say what (wire-services 3).
+ *
+ * Pure: frames, the time and what the disk and the clients did come in; frames and news go out
+ * through callbacks. It neither opens nor reads a file: a sender's chunks are made elsewhere and
+ * only counted here, what a receiver is to write is handed out in order.
+ *
+ * Every frame counts only for a transfer with the peer it came from. Each transfer ends once:
+ * on_end, after which its state never changes again and only its facts are kept for a while.
+ * Callbacks may call any function here for any transfer, except engine_free(); a transfer lives at
+ * least until the next transfer_engine_tick(). */
+#ifndef RATSD_SERVICE_TRANSFER_ENGINE_H
+#define RATSD_SERVICE_TRANSFER_ENGINE_H
+
+#include "service/transfer_manifest.h"
+#include "util/list.h"
+#include "util/peer_id.h"
+
+#define TRANSFER_WINDOW       (UINT64_C(4) * 1024 * 1024)
+#define TRANSFER_ACK_BYTES    (UINT64_C(256) * 1024)
+#define TRANSFER_PROGRESS_MS  100
+#define TRANSFER_TICK_MS      2000
+#define TRANSFER_KEEP_MS      600000 /* the facts of one that has ended, */
+#define TRANSFER_KEEP_COUNT   1024u  /* and of how many at most */
+#define TRANSFER_KEY_SIZE     33u    /* 32 digits and NUL */
+#define TRANSFER_ERROR_SIZE   513u
+#define TRANSFER_FIRST_ID_MIN (UINT64_C(1) << 32) /* api.md 7.4 */
+
+/* Numbers as in api.md 4.3. */
+enum transfer_state {
+    TRANSFER_PENDING,  /* we have not answered */
+    TRANSFER_STARTING, /* the peer has not answered */
+    TRANSFER_RUNNING,
+    TRANSFER_PAUSED,
+    TRANSFER_COMPLETED,
+    TRANSFER_FAILED,
+    TRANSFER_CANCELLED,
+    TRANSFER_RESUMING, /* told once between paused and running */
+};
+
+struct transfer_engine;
+
+struct transfer {
+    struct list node; /* of all, oldest first */
+    uint64_t id;      /* on the wire; of the sender's choice */
+    struct peer_id peer;
+    uint8_t map_key[PEER_ID_SIZE + 9];
+    char key[TRANSFER_KEY_SIZE]; /* what clients call it */
+    bool sending;
+    bool directory;
+    bool pulled; /* the receiver had asked */
+    enum transfer_state state;
+    bool paused;
+    bool lost;                         /* its link went; it waits for the peer */
+    bool resumed;                      /* has been lost before: stale chunks may come */
+    struct transfer_manifest manifest; /* without files once it has ended */
+    char *name;                        /* NUL-terminated UTF-8, made safe to show */
+    uint32_t file;                     /* next to be sent or taken, */
+    uint64_t offset;                   /* and the byte within it */
+    uint64_t moved;                    /* bytes sent or taken, over all files */
+    uint64_t acked;                    /* of those on the receiver's disk, as PROGRESS said */
+    uint64_t written;                  /* receiver: on disk */
+    uint32_t files_done;               /* receiver: in place; sender: those PROGRESS covers, */
+    uint64_t covered;                  /* and their bytes */
+    int64_t created_ms;
+    int64_t started_ms; /* when it began to run; 0 = never */
+    int64_t ended_ms;
+    int64_t active_ms;
+    int64_t lost_ms;
+    int64_t told_ms; /* last on_change */
+    bool untold;
+    int64_t rate_ms; /* when rate was taken, */
+    uint64_t rate_bytes;
+    uint64_t rate; /* bytes per second */
+    char error[TRANSFER_ERROR_SIZE];
+    uint64_t session; /* the client's that has it; 0 = nobody's */
+    void *owner;      /* whatever the owner of the engine keeps for it */
+};
+
+struct transfer_options {
+    uint64_t first_id; /* random, at least TRANSFER_FIRST_ID_MIN */
+    uint64_t seed[2];  /* random, secret */
+};
+
+/* What may change while it runs. */
+struct transfer_limits {
+    size_t pending_per_peer; /* undecided offers of one peer */
+    size_t active_per_peer;  /* transfers with one peer, both ways */
+    size_t max_files;
+    int64_t offer_ms;  /* an offer waits for an answer, here and there */
+    int64_t idle_ms;   /* without activity it fails */
+    int64_t resume_ms; /* one that lost its link waits for the peer; 0: it fails at once */
+};
+
+struct transfer_callbacks {
+    /* 0 or a negative errno; a peer that is gone is found out about otherwise. */
+    int (*send)(void *arg, const struct peer_id *to, struct bytes frame);
+    /* A peer offers; answer with transfer_accept() or transfer_refuse(), now or later. */
+    void (*on_offer)(void *arg, struct transfer *transfer);
+    /* The peer accepted ours: send. */
+    void (*on_start)(void *arg, struct transfer *transfer);
+    /* To be written, in order; the view is valid until it returns. */
+    void (*on_data)(void *arg, struct transfer *transfer, uint32_t file, uint64_t offset,
+                    struct bytes data);
+    void (*on_file_end)(void *arg, struct transfer *transfer, uint32_t file,
+                        const uint8_t hash[TRANSFER_HASH_SIZE]);
+    /* The state changed, or there is progress; the latter at most every TRANSFER_PROGRESS_MS. */
+    void (*on_change)(void *arg, struct transfer *transfer);
+    void (*on_end)(void *arg, struct transfer *transfer);
+    /* Its facts go: free owner. */
+    void (*on_forget)(void *arg, struct transfer *transfer);
+};
+
+struct transfer_counts {
+    uint64_t offered; /* by us */
+    uint64_t offers;  /* by peers */
+    uint64_t refused; /* offers of peers refused without asking anybody */
+    uint64_t completed;
+    uint64_t failed;
+    uint64_t cancelled;
+    uint64_t resumed;   /* went on after their link was lost */
+    uint64_t strangers; /* frames about transfers that are not the peer's */
+    uint64_t malformed;
+    uint64_t bytes_sent;
+    uint64_t bytes_received;
+    uint64_t active;
+};
+
+/* Options and limits are copied, callbacks borrowed. */
+int transfer_engine_new(const struct transfer_options *options,
+                        const struct transfer_limits *limits,
+                        const struct transfer_callbacks *callbacks, void *arg,
+                        struct transfer_engine **ret_engine);
+/* Tells of nothing but on_forget. */
+void transfer_engine_free(struct transfer_engine *engine);
+void transfer_engine_set_limits(struct transfer_engine *engine,
+                                const struct transfer_limits *limits);
+const struct transfer_counts *transfer_engine_counts(const struct transfer_engine *engine);
+/* Timeouts and progress that has not been told yet. When to call it next: a time, or INT64_MAX. */
+int64_t transfer_engine_tick(struct transfer_engine *engine, int64_t now_ms);
+void transfer_engine_receive(struct transfer_engine *engine, const struct peer_id *from,
+                             struct bytes payload, int64_t now_ms);
+/* The link is gone, or another took its place: what was on it may be lost. With can_resume those
+ * that run wait for transfer_go_on(); the others fail. */
+void transfer_engine_lost(struct transfer_engine *engine, const struct peer_id *peer,
+                          bool can_resume, int64_t now_ms);
+/* NULL when there is none, or not any more. */
+struct transfer *transfer_engine_find(const struct transfer_engine *engine, const char *key);
+struct transfer *transfer_engine_find_wire(const struct transfer_engine *engine,
+                                           const struct peer_id *peer, uint64_t id, bool sending);
+/* All, oldest first: CONTAINER_OF(node, struct transfer, node). */
+const struct list *transfer_engine_all(const struct transfer_engine *engine);
+size_t transfer_engine_active(const struct transfer_engine *engine, const struct peer_id *peer);
+
+struct transfer_offer {
+    struct peer_id peer;
+    uint64_t session;
+    struct bytes name; /* copied; at most 4096 bytes */
+    bool directory;
+    bool pulled;
+};
+
+/* The id the next offer will have. */
+uint64_t transfer_engine_next_id(const struct transfer_engine *engine);
+/* Offers to a peer. The manifest is taken on success. 0; -EDQUOT too many with that peer; -EMSGSIZE
+ * the list does not fit in a message; -ENOMEM; or what send gave. */
+int transfer_offer(struct transfer_engine *engine, const struct transfer_offer *offer,
+                   struct transfer_manifest *manifest, int64_t now_ms,
+                   struct transfer **ret_transfer);
+
+static inline bool transfer_has_ended(const struct transfer *transfer)
+{
+    return transfer->state >= TRANSFER_COMPLETED && transfer->state <= TRANSFER_CANCELLED;
+}
+
+static inline bool transfer_is_open(const struct transfer *transfer) /* answered, not ended */
+{
+    return transfer->state == TRANSFER_RUNNING || transfer->state == TRANSFER_PAUSED ||
+           transfer->state == TRANSFER_RESUMING;
+}
+
+/* Answers to a peer's offer; anything else than a pending one is left alone. An empty manifest is
+ * complete with its acceptance. */
+void transfer_accept(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms);
+void transfer_refuse(struct transfer_engine *engine, struct transfer *transfer, const char *reason,
+                     int64_t now_ms);
+/* Ends it in any state; the peer is told. why may be empty. */
+void transfer_cancel(struct transfer_engine *engine, struct transfer *transfer, const char *why,
+                     int64_t now_ms);
+void transfer_fail(struct transfer_engine *engine, struct transfer *transfer, const char *why,
+                   int64_t now_ms);
+/* -EINVAL unless it runs, or is paused. */
+int transfer_pause(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms);
+int transfer_resume(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms);
+
+/* Sender: whether a chunk may go now, and that one went, or the end of the present file. */
+bool transfer_may_send(const struct transfer *transfer);
+void transfer_sent(struct transfer_engine *engine, struct transfer *transfer, size_t size,
+                   int64_t now_ms);
+void transfer_sent_end(struct transfer *transfer, int64_t now_ms);
+
+/* Receiver: so many more bytes are on disk, and whether that made a file's data whole; files are
+ * verified and in place. */
+void transfer_wrote(struct transfer_engine *engine, struct transfer *transfer, uint64_t size,
+                    bool file_is_whole, int64_t now_ms);
+void transfer_placed(struct transfer_engine *engine, struct transfer *transfer, uint32_t count,
+                     int64_t now_ms);
+
+/* A lost transfer goes on from there; -EINVAL when that is no place in it. For a receiver: what is
+ * on disk and hashed again. For a sender: what the receiver asked for; only forward of what it had
+ * confirmed as whole files. */
+int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, uint32_t file,
+                   uint64_t offset, int64_t now_ms);
+
+#endif

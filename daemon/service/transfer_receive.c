@@ -1,0 +1,262 @@
+/* Frames of a peer. Whatever it says counts only for transfers with itself (wire-services 3, a). */
+#include <errno.h>
+#include <stdio.h>
+
+#include "service/transfer_private.h"
+#include "util/text.h"
+
+/* ---- offers ---- */
+
+static void answer_no(struct transfer_engine *engine, const struct peer_id *from, uint64_t id,
+                      const char *reason)
+{
+    uint8_t out[TRANSFER_MAX_CONTROL];
+    struct writer writer;
+    struct transfer_frame frame = {
+        .op = TRANSFER_RESPONSE, .id = id, .reason = bytes_from_string(reason)};
+    writer_init(&writer, out, sizeof out);
+    transfer_frame_encode(&frame, &writer);
+    engine->counts.refused++;
+    (void)engine->callbacks->send(engine->arg, from, writer_view(&writer));
+}
+
+static size_t count_pending(const struct transfer_engine *engine, const struct peer_id *from)
+{
+    size_t count = 0;
+    LIST_EACH(&engine->all, node)
+    {
+        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
+        count += transfer->state == TRANSFER_PENDING && peer_id_equal(&transfer->peer, from);
+    }
+    return count;
+}
+
+static const char *fault_text(int rc, const char *fault)
+{
+    switch (rc) {
+    case -EINVAL:
+        return fault;
+    case -EFBIG:
+        return "is larger than any file can be";
+    case -EMSGSIZE:
+        return "has more files than are taken here";
+    default:
+        return "finds no memory here";
+    }
+}
+
+static void on_offer(struct transfer_engine *engine, const struct peer_id *from,
+                     const struct transfer_frame *frame, int64_t now_ms)
+{
+    struct transfer_manifest manifest;
+    const char *fault = NULL;
+    char reason[160];
+    if (transfer_engine_find_wire(engine, from, frame->id, false) != NULL) {
+        return; /* a second one with a live id */
+    }
+    engine->counts.offers++;
+    if (count_pending(engine, from) >= engine->limits.pending_per_peer ||
+        transfer_engine_active(engine, from) >= engine->limits.active_per_peer) {
+        answer_no(engine, from, frame->id, "too many offers at once");
+        return;
+    }
+    int rc = transfer_manifest_from_offer(frame, engine->limits.max_files, engine->options.seed,
+                                          &manifest, &fault);
+    if (rc < 0) {
+        (void)snprintf(reason, sizeof reason, "what was offered, or a path in it, %s",
+                       fault_text(rc, fault));
+        answer_no(engine, from, frame->id, reason);
+        return;
+    }
+    struct transfer *transfer = transfer_new(engine, from, frame->id, false, now_ms);
+    if (transfer == NULL || (transfer->name = transfer_shown_name(frame->name)) == NULL) {
+        transfer_manifest_fini(&manifest);
+        if (transfer != NULL) {
+            transfer_discard(engine, transfer);
+        }
+        answer_no(engine, from, frame->id, "out of memory");
+        return;
+    }
+    transfer->manifest = manifest;
+    transfer->directory = frame->is_directory;
+    transfer->state = TRANSFER_PENDING;
+    engine->callbacks->on_offer(engine->arg, transfer);
+}
+
+/* ---- to the sender ---- */
+
+static void on_response(struct transfer_engine *engine, struct transfer *transfer,
+                        const struct transfer_frame *frame, int64_t now_ms)
+{
+    if (transfer->state != TRANSFER_STARTING) {
+        return;
+    }
+    if (!frame->ok) {
+        char reason[TRANSFER_ERROR_SIZE] = "the peer refused it";
+        if (frame->reason.size > 0) {
+            (void)text_escape(frame->reason, reason, sizeof reason);
+        }
+        transfer_end(engine, transfer, TRANSFER_CANCELLED, reason, now_ms);
+        return;
+    }
+    transfer->started_ms = now_ms;
+    transfer->active_ms = now_ms;
+    transfer->rate_ms = now_ms;
+    transfer_set_state(engine, transfer, TRANSFER_RUNNING, now_ms);
+    if (transfer->state == TRANSFER_RUNNING) {
+        engine->callbacks->on_start(engine->arg, transfer);
+    }
+}
+
+/* What it says it has, within what we know: never less than before, never more than was sent. */
+static void on_progress(struct transfer_engine *engine, struct transfer *transfer,
+                        const struct transfer_frame *frame, int64_t now_ms)
+{
+    uint64_t received = frame->received;
+    if (!transfer_is_open(transfer) || transfer->lost || received <= transfer->acked) {
+        return;
+    }
+    transfer->acked = received < transfer->moved ? received : transfer->moved;
+    transfer->active_ms = now_ms;
+    while (transfer->files_done < transfer->file &&
+           transfer->covered + transfer->manifest.files[transfer->files_done].size <=
+               transfer->acked) {
+        transfer->covered += transfer->manifest.files[transfer->files_done++].size;
+    }
+    transfer_progress(engine, transfer, now_ms);
+}
+
+/* ---- to the receiver ---- */
+
+static void on_chunk(struct transfer_engine *engine, struct transfer *transfer,
+                     const struct transfer_frame *frame, int64_t now_ms)
+{
+    const struct transfer_manifest *manifest = &transfer->manifest;
+    if (!transfer_is_open(transfer) || transfer->lost) {
+        return;
+    }
+    bool is_stale =
+        transfer->resumed && (frame->file < transfer->file ||
+                              (frame->file == transfer->file && frame->offset < transfer->offset));
+    if (is_stale) {
+        return; /* sent before the link was lost, and late */
+    }
+    if (frame->file != transfer->file || frame->file >= manifest->count ||
+        frame->offset != transfer->offset ||
+        frame->data.size > manifest->files[frame->file].size - transfer->offset) {
+        transfer_fail(engine, transfer,
+                      "the peer sent data that does not follow what it sent before", now_ms);
+        return;
+    }
+    if (transfer->moved - transfer->acked >= TRANSFER_WINDOW ||
+        frame->data.size > TRANSFER_WINDOW) {
+        transfer_fail(engine, transfer, "the peer sent more than the window allows", now_ms);
+        return;
+    }
+    transfer->offset += frame->data.size;
+    transfer->moved += frame->data.size;
+    transfer->active_ms = now_ms;
+    if (frame->data.size > 0) {
+        engine->callbacks->on_data(engine->arg, transfer, frame->file, frame->offset, frame->data);
+    }
+}
+
+static void on_file_end(struct transfer_engine *engine, struct transfer *transfer,
+                        const struct transfer_frame *frame, int64_t now_ms)
+{
+    const struct transfer_manifest *manifest = &transfer->manifest;
+    if (!transfer_is_open(transfer) || transfer->lost ||
+        (transfer->resumed && frame->file < transfer->file)) {
+        return;
+    }
+    if (frame->file != transfer->file || frame->file >= manifest->count ||
+        transfer->offset != manifest->files[frame->file].size) {
+        transfer_fail(engine, transfer, "the peer ended a file before all of it had come", now_ms);
+        return;
+    }
+    transfer->file++;
+    transfer->offset = 0;
+    transfer->active_ms = now_ms;
+    engine->callbacks->on_file_end(engine->arg, transfer, frame->file, frame->data.data);
+}
+
+/* ---- to either ---- */
+
+static void on_complete(struct transfer_engine *engine, struct transfer *transfer, bool ok,
+                        int64_t now_ms)
+{
+    if (!ok) {
+        transfer_end(engine, transfer, TRANSFER_FAILED, "the peer gave it up", now_ms);
+    } else if (!transfer->sending) {
+        return; /* only we know when what we receive is complete */
+    } else if (!transfer_is_open(transfer) || transfer->file < transfer->manifest.count) {
+        transfer_fail(engine, transfer, "the peer says it has all of it before all was sent",
+                      now_ms);
+    } else {
+        transfer->acked = transfer->moved;
+        transfer->files_done = transfer->manifest.count;
+        transfer_end(engine, transfer, TRANSFER_COMPLETED, "", now_ms);
+    }
+}
+
+static void on_control(struct transfer_engine *engine, struct transfer *transfer,
+                       const struct transfer_frame *frame, int64_t now_ms)
+{
+    switch (frame->op) {
+    case TRANSFER_COMPLETE:
+        on_complete(engine, transfer, frame->ok, now_ms);
+        break;
+    case TRANSFER_CANCEL:
+        transfer_end(engine, transfer, TRANSFER_CANCELLED, "the peer cancelled it", now_ms);
+        break;
+    case TRANSFER_PAUSE:
+        if (transfer->state == TRANSFER_RUNNING) {
+            transfer->paused = true;
+            transfer_set_state(engine, transfer, TRANSFER_PAUSED, now_ms);
+        }
+        break;
+    case TRANSFER_RESUME:
+        if (transfer->paused) {
+            transfer_unpause(engine, transfer, now_ms);
+        }
+        break;
+    case TRANSFER_OFFER:
+    case TRANSFER_RESPONSE:
+    case TRANSFER_CHUNK:
+    case TRANSFER_FILE_END:
+    case TRANSFER_PROGRESS:
+        break;
+    }
+}
+
+void transfer_engine_receive(struct transfer_engine *engine, const struct peer_id *from,
+                             struct bytes payload, int64_t now_ms)
+{
+    struct transfer_frame frame;
+    if (transfer_frame_decode(payload, &frame) < 0) {
+        engine->counts.malformed++;
+        return;
+    }
+    if (frame.op == TRANSFER_OFFER) {
+        on_offer(engine, from, &frame, now_ms);
+        return;
+    }
+    struct transfer *ours = transfer_engine_find_wire(engine, from, frame.id, true);
+    struct transfer *theirs = transfer_engine_find_wire(engine, from, frame.id, false);
+    bool to_sender = frame.op == TRANSFER_RESPONSE || frame.op == TRANSFER_PROGRESS;
+    bool to_receiver = frame.op == TRANSFER_CHUNK || frame.op == TRANSFER_FILE_END;
+    struct transfer *meant = to_sender ? ours : to_receiver || ours == NULL ? theirs : ours;
+    if (meant == NULL) {
+        engine->counts.strangers++;
+    } else if (frame.op == TRANSFER_RESPONSE) {
+        on_response(engine, meant, &frame, now_ms);
+    } else if (frame.op == TRANSFER_PROGRESS) {
+        on_progress(engine, meant, &frame, now_ms);
+    } else if (frame.op == TRANSFER_CHUNK) {
+        on_chunk(engine, meant, &frame, now_ms);
+    } else if (frame.op == TRANSFER_FILE_END) {
+        on_file_end(engine, meant, &frame, now_ms);
+    } else {
+        on_control(engine, meant, &frame, now_ms);
+    }
+}
