@@ -1,6 +1,7 @@
 #include "service_node.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,17 @@ void host_emit(struct host *host, enum event_id event, json_t *fields)
     json_decref(fields);
 }
 
+void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
+                    json_t *fields, struct bytes body, const struct peer_id *link)
+{
+    (void)event;
+    (void)link;
+    for (size_t i = 0; i < count && host->node->on_body_event != NULL; i++) {
+        host->node->on_body_event(host->node, sessions[i], fields, body);
+    }
+    json_decref(fields);
+}
+
 /* ---- requests ---- */
 
 const json_t *request_params(const struct request *request)
@@ -73,14 +85,17 @@ const json_t *request_params(const struct request *request)
 
 uint64_t request_session(const struct request *request)
 {
-    (void)request;
-    return 1;
+    return request->call->session == 0 ? 1 : request->call->session;
 }
 
 bool request_may_control(const struct request *request)
 {
-    (void)request;
-    return true;
+    return !request->call->may_not_control;
+}
+
+struct bytes request_body(const struct request *request)
+{
+    return request->call->body;
 }
 
 static void finish(struct request *request, json_t *result, enum proto_error error)
@@ -98,6 +113,31 @@ static void finish(struct request *request, json_t *result, enum proto_error err
 void request_reply(struct request *request, json_t *result)
 {
     finish(request, result == NULL ? json_object() : result, PROTO_ERROR_COUNT);
+}
+
+int request_reply_body(struct request *request, json_t *result, struct bytes body)
+{
+    if (request->call->has_no_room) {
+        request->call->refused++;
+        json_decref(result);
+        return -EAGAIN;
+    }
+    int rc = buf_append(&request->call->reply_body, body);
+    assert(rc == 0);
+    (void)rc;
+    finish(request, result, PROTO_ERROR_COUNT);
+    return 0;
+}
+
+void request_fail_details(struct request *request, enum proto_error error, json_t *details,
+                          const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(request->call->text, sizeof(request->call->text), format, arguments);
+    va_end(arguments);
+    json_decref(details);
+    finish(request, NULL, error);
 }
 
 void request_fail(struct request *request, enum proto_error error, const char *format, ...)
@@ -134,13 +174,22 @@ void service_call_fini(struct service_call *call)
 {
     json_decref(call->result);
     call->result = NULL;
+    buf_fini(&call->reply_body);
 }
 
 void service_node_call(struct service_node *self, enum method_id method, json_t *params,
                        struct service_call *call)
 {
+    *call = (struct service_call){0};
+    service_node_call_with(self, method, params, call);
+}
+
+void service_node_call_with(struct service_node *self, enum method_id method, json_t *params,
+                            struct service_call *call)
+{
     struct request *request = xalloc(sizeof(*request));
-    *call = (struct service_call){.error = PROTO_ERROR_COUNT};
+    call->error = PROTO_ERROR_COUNT;
+    buf_init(&call->reply_body);
     request->call = call;
     request->params = params;
     for (size_t i = 0; i < self->count; i++) {

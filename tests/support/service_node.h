@@ -5,8 +5,15 @@
 
 #include "service/service.h"
 #include "sim_mesh.h"
+#include "util/buf.h"
 
 #define SERVICE_NODE_MAX 4
+
+struct service_node;
+
+/* host_emit_body(): for every session that is to see it. */
+typedef void (*service_node_event_fn)(struct service_node *self, uint64_t session,
+                                      const json_t *fields, struct bytes body);
 
 struct service_node {
     struct sim_mesh mesh;
@@ -18,15 +25,25 @@ struct service_node {
     void *selves[SERVICE_NODE_MAX];
     size_t count;
     unsigned events; /* host_emit() */
+    service_node_event_fn on_body_event;
+    void *own; /* the test's */
 };
 
 /* A call of a client, and what became of it. */
 struct service_call {
+    /* Set before service_node_call_with(): */
+    uint64_t session; /* 0 counts as 1 */
+    struct bytes body;
+    bool may_not_control;
+    bool has_no_room; /* request_reply_body() is refused */
+
     bool done;
     json_t *result; /* NULL after a failure */
     enum proto_error error;
     char text[512];
     struct request *request; /* while it is deferred */
+    struct buf reply_body;
+    unsigned refused; /* request_reply_body() calls that were */
 };
 
 /* Makes the mesh as sim_mesh_init() does, opens and starts the services (ends with NULL), and tells
@@ -47,6 +64,9 @@ void service_node_reload(struct service_node *self, const char *section, const c
 /* params is taken. The call stays the test's until it is done or cancelled. */
 void service_node_call(struct service_node *self, enum method_id method, json_t *params,
                        struct service_call *call);
+/* The same with what the call says. */
+void service_node_call_with(struct service_node *self, enum method_id method, json_t *params,
+                            struct service_call *call);
 void service_call_cancel(struct service_call *call);
 /* Releases the result. */
 void service_call_fini(struct service_call *call);

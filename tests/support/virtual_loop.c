@@ -37,6 +37,7 @@ struct loop {
         void (*on_signal)(void *arg, int number);
         void *arg;
     } signals[SIGNALS];
+    int64_t set_by_ms; /* the wall clock of this loop, besides the world's */
     bool owns_world;
     bool in_turn;
     bool quit;
@@ -269,7 +270,13 @@ int64_t loop_clock_us(const struct loop *loop)
 
 int64_t loop_unix_ms(const struct loop *loop)
 {
-    return VIRTUAL_EPOCH_UNIX_MS - VIRTUAL_EPOCH_MS + loop->world->now_ms + loop->world->set_by_ms;
+    return VIRTUAL_EPOCH_UNIX_MS - VIRTUAL_EPOCH_MS + loop->world->now_ms + loop->world->set_by_ms +
+           loop->set_by_ms;
+}
+
+void virtual_loop_set_clock(struct loop *loop, int64_t by_ms)
+{
+    loop->set_by_ms += by_ms;
 }
 
 void virtual_world_set_clock(struct virtual_world *world, int64_t by_ms)

@@ -22,6 +22,8 @@ void virtual_world_free(struct virtual_world *world);
 int64_t virtual_world_now_ms(const struct virtual_world *world);
 /* Sets the wall clock forward or back; the monotonic clock knows nothing of it. */
 void virtual_world_set_clock(struct virtual_world *world, int64_t by_ms);
+/* The same for one loop: clocks of different machines differ. */
+void virtual_loop_set_clock(struct loop *loop, int64_t by_ms);
 /* A loop of this world. loop_new() makes one in a world of its own, which loop_free() ends. */
 struct loop *virtual_loop_new(struct virtual_world *world);
 struct virtual_world *virtual_loop_world(struct loop *loop);
