@@ -417,10 +417,10 @@ static int reconnect_open(struct host *host, void **ret_self)
     reconnect->host = host;
     reconnect->wall_ms = loop_unix_ms(host_loop(host)) - loop_now_ms(host_loop(host));
     reconnect->learn = config_bool(config, section, "learn");
-    reconnect->at_start = config_uint(config, section, "at_start");
+    reconnect->at_start = config_size(config, section, "at_start");
     reconnect->book = book_new(seed);
     reconnect->targets =
-        targets_new(config_uint(config, section, "max_targets"), loop_now_ms(host_loop(host)));
+        targets_new(config_size(config, section, "max_targets"), loop_now_ms(host_loop(host)));
     reconnect->file = book_file_new(host_worker(host), host_facts(host)->data_directory);
     list_init(&reconnect->writes);
     timer_init(&reconnect->dial_timer, host_loop(host), on_dial_timer, reconnect);

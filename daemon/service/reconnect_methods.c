@@ -166,7 +166,8 @@ static void on_known_list(void *self, struct request *request)
 {
     struct reconnect *reconnect = self;
     const struct book_record *best[BOOK_MAX_RECORDS];
-    size_t count = book_best(reconnect->book, best, number_of(request, "limit", BOOK_MAX_RECORDS));
+    size_t count =
+        book_best(reconnect->book, best, (size_t)number_of(request, "limit", BOOK_MAX_RECORDS));
     json_t *rows = json_array();
     for (size_t i = 0; i < count; i++) {
         (void)json_array_append_new(rows, describe_record(host_mesh(reconnect->host), best[i]));
@@ -192,7 +193,7 @@ static void on_known_connect(void *self, struct request *request)
         request_fail(request, E_NOT_RUNNING, "the instance has no network: start a session");
         return;
     }
-    size_t dials = reconnect_dial_known(reconnect, number_of(request, "limit", 32));
+    size_t dials = reconnect_dial_known(reconnect, (size_t)number_of(request, "limit", 32));
     request_reply(request, json_pack("{s:I}", "dials", (json_int_t)dials));
 }
 
