@@ -154,12 +154,17 @@ void story_greet(struct story *story, const char *slow)
 
 void story_deliver(struct story *story, size_t size, uint8_t from)
 {
+    const struct peer_id peer = {{from}};
+    story_deliver_by(story, size, &peer);
+}
+
+void story_deliver_by(struct story *story, size_t size, const struct peer_id *link)
+{
     static const uint8_t zeros[1024 * 1024];
-    struct peer_id peer = {{from}};
     struct delivery delivery = {
         .plane = PLANE_CHANNEL,
-        .peer = &peer,
-        .link = &peer,
+        .peer = link,
+        .link = link,
         .name = bytes_from_string("chat"),
         .payload = bytes_make(zeros, size),
     };

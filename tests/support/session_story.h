@@ -47,6 +47,8 @@ void story_expect_reply(struct story *story);
 
 /* A message from a peer; its id is that byte and zeros. */
 void story_deliver(struct story *story, size_t size, uint8_t from);
+/* The same by a link that is no peer: another session. */
+void story_deliver_by(struct story *story, size_t size, const struct peer_id *link);
 /* Messages until the session holds its sender; how many. */
 size_t story_deliver_until_held(struct story *story);
 /* A second client of the same user, greeted with policy close; ends with the story's ipc. */

@@ -162,6 +162,7 @@ static void each_callback_is_independent_and_null_clears(void **state)
     attach("");
     hear("news");
     assert_int_equal(granted(subscribe, news, "topic.subscribe"), RATS_SUCCESS);
+    assert_int_equal(granted(subscribe, sport, "topic.subscribe"), RATS_SUCCESS);
     fake_start(&daemon_side, client);
     rats_set_topic_message_callback(client, "news", NULL, NULL);
     published("news", "[1]");
@@ -173,6 +174,9 @@ static void each_callback_is_independent_and_null_clears(void **state)
     rats_clear_topic_callbacks(client, "news");
     published("news", "[3]");
     peer_event("topic.joined", FAKE_BOB, "news");
+    hear("sport");
+    published("sport", "end"); /* what came before this has been dispatched */
+    expect_seen(2, "text bob sport 'end'\nbytes bob sport 3\n");
     rats_set_topic_json_message_callback(client, "news", on_topic_json, NULL);
     assert_int_equal(rats_is_subscribed_to_topic(client, "news"), 1);
     published("news", "[4]");

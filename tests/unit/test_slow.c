@@ -175,11 +175,11 @@ static const struct session *publish_until_held(struct story *story, int *ret_cl
 {
     story_greet(story, "stall");
     const struct session *sender = story_second_session(story, ret_client);
-    assert_in_range(sender->number, 1, 255); /* so its id is that byte and zeros */
+    const struct peer_id link = host_session_link(sender->number);
     size_t count = 0;
     while (!host_session_held(story->host, sender->number, &story->number, 1)) {
         assert_int_equal(sender->waiting.count, 0);
-        story_deliver(story, 1024, (uint8_t)sender->number);
+        story_deliver_by(story, 1024, &link);
         assert_true(++count < 10000);
     }
     assert_int_equal(sender->waiting.count, 1);
