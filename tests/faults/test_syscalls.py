@@ -14,7 +14,6 @@ import pytest
 import daemons
 import faultshim
 import parallel
-import ratsipc
 import story
 from faultshim import SHORT
 
@@ -137,26 +136,12 @@ class Serving:
         self.stage.subject.spawn()
         assert self.stage.subject.wait_ready()
         story.tell(self.stage.subject, self.stage.partner)  # the first has more to do
-        with ratsipc.Client(self.stage.subject.socket) as client:
-            client.hello()
-            client.call("known.save")  # the address book's file is open from now on
-
-    def descriptors(self):
-        """How many are open, without the databases: each is opened when it first has to be."""
-        directory = "/proc/%d/fd" % self.stage.subject.process.pid
-        count = 0
-        for name in os.listdir(directory):
-            try:
-                count += ".db" not in os.readlink(os.path.join(directory, name))
-            except FileNotFoundError:  # closed meanwhile
-                pass
-        return count
 
     def settled_descriptors(self):
         seen = [None, None]
 
         def settled():
-            seen.append(self.descriptors())
+            seen.append(self.stage.subject.descriptors())
             return seen[-1] == seen[-2] == seen[-3]
         daemons.wait_until(settled, "descriptors settle")
         return seen[-1]
@@ -177,9 +162,9 @@ class Serving:
     def look_over(self):
         """Quiet, and nothing left open."""
         self.stage.subject.assert_idle()
-        daemons.wait_until(lambda: self.descriptors() <= self.base,
+        daemons.wait_until(lambda: self.stage.subject.descriptors() <= self.base,
                            "no descriptor is left, %d at first and now %d"
-                           % (self.base, self.descriptors()))
+                           % (self.base, self.stage.subject.descriptors()))
         self.stage.subject.check_log()
 
     def close(self):

@@ -142,7 +142,6 @@ def test_1000_links_come_and_go(daemon):
             other.events.clear()
 
     cycle(100)
-    client.call("known.save")  # the address book is open from now on
     before = [(node.descriptors(), node.rss_kib()) for node in (first, second)]
     cycle(10000 if LONG else 1000)
     for node, (descriptors, rss) in zip((first, second), before):

@@ -13,6 +13,7 @@ import ratsipc
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 REPORTS = re.compile(r"(ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer).*")
+DATABASE = re.compile(r"/[a-z]+\.db(-wal|-shm)?( \(deleted\))?$")
 DEADLINE_S = 20
 
 
@@ -238,7 +239,15 @@ class Daemon:
     # --- what the kernel knows of it ---
 
     def descriptors(self):
-        return len(os.listdir("/proc/%d/fd" % self.process.pid))
+        """How many it has open, databases aside: those are opened with the first change and stay."""
+        directory = "/proc/%d/fd" % self.process.pid
+        count = 0
+        for name in os.listdir(directory):
+            try:
+                count += not DATABASE.search(os.readlink(os.path.join(directory, name)))
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return count
 
     def rss_kib(self):
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as file:
