@@ -47,7 +47,7 @@ struct worker {
     struct list done;
     struct list threads;
     struct list ended; /* threads to join */
-    size_t holders; /* the owner and threads that were left; the last of them frees this */
+    size_t holders;    /* the owner and threads that were left; the last of them frees this */
     size_t queued_count;
     size_t thread_count;
     size_t idle_count;
