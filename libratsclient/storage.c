@@ -313,7 +313,7 @@ static void begin_watch(struct client *client, const char *prefix, rats_storage_
     watch->callback = callback;
     watch->user_data = user_data;
     watch->prefix_size = size;
-    memcpy(watch->prefix, prefix, size);
+    memcpy(watch->prefix, prefix, size + 1);
     list_init(&watch->link);
     list_append(&client->watches, &watch->link);
     if (request_tell(client, M_STORAGE_WATCH, prefix_params(prefix, size)) != RATS_SUCCESS) {

@@ -117,6 +117,7 @@ static void emit_body_to(struct session *session, const char *head, struct bytes
         return;
     }
     frame_encode_header(room, FRAME_EVENT, 0, ++session->sequence, head_size, body.size);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a frame's head ends by its size */
     memcpy(room + FRAME_HEADER_SIZE, head, head_size);
     if (copied && body.size > 0) {
         memcpy(room + size, body.data, body.size);

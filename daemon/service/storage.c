@@ -112,11 +112,6 @@ static struct lww_limits limits_of(const struct storage *storage)
 
 /* ---- who hears of a change ---- */
 
-static bool has_prefix(struct bytes key, struct bytes prefix)
-{
-    return key.size >= prefix.size && bytes_equal(bytes_make(key.data, prefix.size), prefix);
-}
-
 /* Each session once, however many of its prefixes fit. */
 static void watch_all(const struct storage *storage, struct bytes key, uint64_t **ret_sessions,
                       size_t *ret_count)
@@ -126,7 +121,7 @@ static void watch_all(const struct storage *storage, struct bytes key, uint64_t 
     LIST_EACH(&storage->watches.all, node)
     {
         const struct registration *watch = CONTAINER_OF(node, struct registration, node);
-        if (!has_prefix(key, registration_name(watch))) {
+        if (!bytes_begin_with(key, registration_name(watch))) {
             continue;
         }
         sessions = xrealloc(sessions, (count + watch->count) * sizeof(*sessions));
@@ -387,11 +382,11 @@ static json_t *statistics_json(const struct storage *storage)
     {
         watchers += CONTAINER_OF(node, struct registration, node)->count;
     }
+    size_t queued = storage_queue_held(storage->queue, STORAGE_LOCAL) +
+                    storage_queue_held(storage->queue, STORAGE_REMOTE);
     json_t *result = storage_limits_json(&storage->totals, &limits);
     json_t *more = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queued_bytes",
-        (json_int_t)(storage_queue_held(storage->queue, STORAGE_LOCAL) +
-                     storage_queue_held(storage->queue, STORAGE_REMOTE)),
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queued_bytes", (json_int_t)queued,
         "peers_behind", (json_int_t)values->behind, "changes", (json_int_t)storage->changes,
         "entries_in", (json_int_t)values->entries_in, "entries_taken",
         (json_int_t)values->entries_taken, "entries_out", (json_int_t)values->entries_out,

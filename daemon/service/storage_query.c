@@ -21,11 +21,6 @@ static int get(struct storage_file *file, struct storage_op *op)
     return result;
 }
 
-static bool begins_with(struct bytes text, struct bytes prefix)
-{
-    return text.size >= prefix.size && bytes_equal(bytes_make(text.data, prefix.size), prefix);
-}
-
 static int list_keys(struct storage_file *file, struct storage_op *op)
 {
     sqlite3_stmt *statement = file->statements[STATEMENT_LIST];
@@ -36,7 +31,7 @@ static int list_keys(struct storage_file *file, struct storage_op *op)
     statement_bind_bytes(statement, 2, buf_view(&op->after));
     while ((result = statement_step(file, statement)) > 0) {
         struct bytes key = statement_bytes(statement, 0);
-        if (!begins_with(key, prefix)) {
+        if (!bytes_begin_with(key, prefix)) {
             result = 0;
             break;
         }

@@ -31,4 +31,10 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+static inline bool bytes_begin_with(struct bytes text, struct bytes prefix)
+{
+    return prefix.data == NULL || prefix.size == 0 ||
+           (text.size >= prefix.size && memcmp(text.data, prefix.data, prefix.size) == 0);
+}
+
 #endif

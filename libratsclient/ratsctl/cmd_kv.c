@@ -174,7 +174,7 @@ static enum exit_code list(struct ctl *ctl, char **arguments)
         return session_report(ctl, "kv keys");
     }
     json_t *words = json_array();
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; keys != NULL && i < count; i++) {
         if (ctl->output.json == JSON_NONE) {
             output_text(keys[i]);
         } else {

@@ -275,10 +275,11 @@ static void a_daemon_that_goes_away_ends_a_put(void **state)
     struct fake_frame frame = fake_receive(&daemon_side);
     assert_int_equal(frame.body_size, sizeof large);
     fake_frame_free(&frame);
+    fake_unlisten(&daemon_side);
     fake_hang_up(&daemon_side);
     assert_int_equal(fake_join(task), RATS_ERROR_NOT_RUNNING);
-    fake_accept(&daemon_side);
-    fake_answer_hello(&daemon_side, "");
+    rats_destroy(client);
+    client = NULL;
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
