@@ -300,6 +300,8 @@ struct stat64;
 WRAP_AS(int, -1, "fstat", fstat64, (int fd, struct stat64 *status), fd, status)
 WRAP_AS(int, -1, "lstat", lstat64, (const char *path, struct stat64 *status), path, status)
 WRAP_AS(int, -1, "ftruncate", ftruncate64, (int fd, off_t size), fd, size)
+WRAP_AS(ssize_t, -1, "pwrite", pwrite64, (int fd, const void *data, size_t size, off_t at), fd,
+        data, size, at)
 WRAP_AS(FILE *, NULL, "fopen", fopen64, (const char *path, const char *mode), path, mode)
 WRAP_AS(ssize_t, -1, "pread", pread64, (int fd, void *data, size_t size, off_t at), fd, data, size,
         at)
@@ -310,6 +312,7 @@ WRAP(ftruncate, (int fd, off_t size), fd, size)
 WRAP_AS(FILE *, NULL, "fopen", fopen, (const char *path, const char *mode), path, mode)
 WRAP(access, (const char *path, int mode), path, mode)
 WRAP(fsync, (int fd), fd)
+WRAP(fdatasync, (int fd), fd)
 WRAP(fchmod, (int fd, mode_t mode), fd, mode)
 WRAP(chmod, (const char *path, mode_t mode), path, mode)
 WRAP(mkdir, (const char *path, mode_t mode), path, mode)
