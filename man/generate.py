@@ -99,6 +99,8 @@ def method_lines(methods):
         )
         lines += [".Pp", "Parameters:"] + field_lines(row["params"])
         lines += body_lines("call", row.get("body"))
+        if row.get("fds"):
+            lines += [".Pp", "Descriptors with the call: at most %d." % row["fds"]]
         lines += [".Pp", "Result:"] + field_lines(row["result"])
         lines += body_lines("reply", row.get("reply_body"))
         lines += [".Pp", "Errors: " + ", ".join(row["errors"]) + "."]

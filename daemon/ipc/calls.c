@@ -22,7 +22,10 @@ struct request {
     uint64_t id;
     enum method_id method;
     json_t *params;
-    struct bytes body; /* while the handler runs */
+    struct bytes body;      /* while the handler runs */
+    int fds[FRAME_MAX_FDS]; /* from next_fd on nobody has taken them */
+    size_t fd_count;
+    size_t next_fd;
     void (*on_cancel)(void *arg);
     void *arg;
 };
@@ -32,6 +35,9 @@ static void request_free(struct request *request)
     if (list_is_linked(&request->node)) {
         list_remove(&request->node);
         request->session->call_count--;
+    }
+    for (size_t i = request->next_fd; i < request->fd_count; i++) {
+        (void)close(request->fds[i]);
     }
     json_decref(request->params);
     free(request);
@@ -45,6 +51,11 @@ const json_t *request_params(const struct request *request)
 struct bytes request_body(const struct request *request)
 {
     return request->body;
+}
+
+int request_take_fd(struct request *request)
+{
+    return request->next_fd < request->fd_count ? request->fds[request->next_fd++] : -1;
 }
 
 uint64_t request_session(const struct request *request)
@@ -231,9 +242,8 @@ static void unknown_method(struct request *request, const char *name, size_t siz
         text_escape(bytes_make(name, size), shown, sizeof(shown)));
 }
 
-/* NULL after the session was rejected or the call failed. head is taken. */
 static struct request *make_request(struct session *session, const struct frame *frame,
-                                    json_t *head)
+                                    json_t *head, const int *fds)
 {
     json_t *params = json_object_get(head, "p");
     struct request *request = xalloc(sizeof(*request));
@@ -242,6 +252,8 @@ static struct request *make_request(struct session *session, const struct frame 
     request->id = frame->id;
     request->body = bytes_make(frame->body, frame->body_size);
     request->params = params == NULL ? json_object() : json_incref(params);
+    request->fd_count = frame->fds;
+    memcpy(request->fds, fds, frame->fds * sizeof(int));
     return request;
 }
 
@@ -260,27 +272,44 @@ static void on_greeting_call(struct session *session, struct request *request,
     }
 }
 
-void session_on_call(struct session *session, const struct frame *frame)
+/* The call's head, or NULL after the session was rejected. */
+static json_t *parse_call(struct session *session, const struct frame *frame)
 {
     char text[TEXT_SIZE];
     if (frame->id == 0 || find_call(session, frame->id) != NULL) {
         session_reject(session, E_MALFORMED,
                        frame->id == 0 ? "a call needs an id that is not 0"
                                       : "the id of a call in progress was used again");
-        return;
+        return NULL;
     }
     json_t *head = json_head_parse(frame->head, frame->head_size, text, sizeof(text));
-    const json_t *name = json_object_get(head, "m");
-    if (head == NULL || !json_is_string(name)) {
+    if (head == NULL || !json_is_string(json_object_get(head, "m"))) {
         session_reject(session, E_MALFORMED,
                        head == NULL ? text : "the head of a call needs the member 'm', its method");
         json_decref(head);
+        return NULL;
+    }
+    return head;
+}
+
+void session_on_call(struct session *session, const struct frame *frame, const int *fds)
+{
+    json_t *head = parse_call(session, frame);
+    if (head == NULL) {
+        for (size_t i = 0; i < frame->fds; i++) {
+            (void)close(fds[i]);
+        }
         return;
     }
+    const json_t *name = json_object_get(head, "m");
     session->ipc->values.calls++;
-    struct request *request = make_request(session, frame, head);
+    struct request *request = make_request(session, frame, head, fds);
     enum method_id method = method_find(json_string_value(name), json_string_length(name));
-    if (session->state == SESSION_GREETING) {
+    if (method != METHOD_COUNT && frame->fds > proto_methods[method].fds) {
+        request_free(request);
+        session_reject(session, E_MALFORMED,
+                       "descriptors came with a call that takes none, or fewer");
+    } else if (session->state == SESSION_GREETING) {
         on_greeting_call(session, request, method);
     } else if (method == METHOD_COUNT) {
         unknown_method(request, json_string_value(name), json_string_length(name));

@@ -12,8 +12,7 @@
 #include "service/life.h"
 #include "util/alloc.h"
 
-#define CLOSING_MS   1000 /* how long a rejected client may take to read why */
-#define MAX_RECV_FDS 253  /* SCM_MAX_FD: all are received, so that all can be closed */
+#define CLOSING_MS 1000 /* how long a rejected client may take to read why */
 
 void session_bury(struct session *session)
 {
@@ -28,6 +27,7 @@ void session_bury(struct session *session)
     list_remove(&session->in_line);
     deferred_cancel(&session->burial);
     (void)close(session->fd);
+    descriptors_close(&session->descriptors);
     intake_fini(&session->intake);
     backlog_fini(&session->out);
     session_recharge(session);
@@ -301,20 +301,19 @@ void session_reject(struct session *session, enum proto_error error, const char 
 /* Reading ----------------------------------------------------------------------------------- */
 
 /* 0, or -EAGAIN when the frame has to wait. */
-static int take_frame(struct session *session, const struct frame *frame)
+static int take_frame(struct session *session, const struct frame *frame, const int *fds)
 {
     session->ipc->values.frames_in++;
-    if (frame->fds != 0) {
-        session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
-        return 0;
-    }
     switch (frame->kind) {
     case FRAME_CALL:
         if (session->output_dead && ++session->unheard_calls > SESSION_MAX_CALLS) {
+            for (size_t i = 0; i < frame->fds; i++) {
+                (void)close(fds[i]);
+            }
             session_end(session, "made more calls than it could wait for, and is gone");
             return 0;
         }
-        session_on_call(session, frame);
+        session_on_call(session, frame, fds);
         return 0;
     case FRAME_MESSAGE:
         return session_on_message(session, frame);
@@ -328,6 +327,24 @@ static int take_frame(struct session *session, const struct frame *frame)
         session_reject(session, E_MALFORMED, "frames of this kind only travel to the client");
         return 0;
     }
+}
+
+/* False after the session was rejected: only calls of methods that ask for descriptors have any. */
+static bool claim_descriptors(struct session *session, const struct frame *frame, size_t size,
+                              int fds[FRAME_MAX_FDS])
+{
+    uint64_t from = session->received - intake_size(&session->intake);
+    if (frame->fds > 0 && frame->kind != FRAME_CALL) {
+        session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
+        return false;
+    }
+    if (descriptors_take(&session->descriptors, from, from + size, frame->fds, fds) < 0) {
+        session_reject(session, E_MALFORMED,
+                       frame->fds == 0 ? "descriptors came with a frame that takes none"
+                                       : "a frame tells of descriptors that did not come with it");
+        return false;
+    }
+    return true;
 }
 
 /* What one session has had of a turn. Messages are cheap, and bounded by the size of a read. */
@@ -380,7 +397,11 @@ static void take_whole_frames(struct session *session)
             session_line_up(session);
             return;
         }
-        if (take_frame(session, &frame) == -EAGAIN) {
+        int fds[FRAME_MAX_FDS];
+        if (!claim_descriptors(session, &frame, size, fds)) {
+            return;
+        }
+        if (take_frame(session, &frame, fds) == -EAGAIN) {
             return;
         }
         intake_consume(intake, size);
@@ -407,29 +428,11 @@ static void end_if_drained(struct session *session)
     }
 }
 
-/* Closes every descriptor that came along; how many there were. */
-static size_t close_descriptors(struct msghdr *header)
-{
-    size_t closed = 0;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL;
-         part = CMSG_NXTHDR(header, part)) {
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
-            size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            for (size_t i = 0; i < count; i++) {
-                int fd;
-                memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-                (void)close(fd);
-                closed++;
-            }
-        }
-    }
-    return closed;
-}
-
-static ssize_t receive(struct session *session, uint8_t *room, size_t space, size_t *ret_fds)
+/* What came, or a negative errno. -EBADMSG: more descriptors than can belong to it. */
+static ssize_t receive(struct session *session, uint8_t *room, size_t space)
 {
     union {
-        char bytes[CMSG_SPACE(MAX_RECV_FDS * sizeof(int))];
+        char bytes[CMSG_SPACE(DESCRIPTORS_ROOM * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct iovec part = {.iov_base = room, .iov_len = space};
@@ -438,30 +441,36 @@ static ssize_t receive(struct session *session, uint8_t *room, size_t space, siz
                             .msg_control = control.bytes,
                             .msg_controllen = sizeof(control.bytes)};
     ssize_t size = recvmsg(session->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    *ret_fds = size < 0 || header.msg_controllen == 0 ? 0 : close_descriptors(&header);
-    return size < 0 ? -errno : size;
+    if (size < 0) {
+        return -errno;
+    }
+    uint64_t from = session->received;
+    session->received += (uint64_t)size;
+    bool in_order = header.msg_controllen == 0 ||
+                    descriptors_receive(&session->descriptors, &header, from, session->received);
+    return in_order ? size : -EBADMSG;
 }
 
 /* One read of at most SESSION_READ_BUDGET bytes a turn, so that no session starves another. */
 static void read_session(struct session *session)
 {
     size_t space = 0;
-    size_t fds = 0;
     uint8_t *room = intake_room(&session->intake, loop_scratch(session->ipc->loop), &space);
     if (room == NULL) {
         session_end(session, "out of memory");
         return;
     }
-    ssize_t size = receive(session, room, space, &fds);
-    if (size > 0) {
+    ssize_t size = receive(session, room, space);
+    if (size > 0 && session->state == SESSION_GREETING && session->descriptors.count > 0) {
+        session_end(session, "sent descriptors before hello");
+    } else if (size > 0) {
         intake_filled(&session->intake, (size_t)size);
         if (session->taking > 0) {
             timer_start(&session->deadline, SESSION_HALF_MS);
         }
-        if (fds > 0) {
-            session_reject(session, E_MALFORMED, "descriptors came with a frame that takes none");
-        }
         take_frames(session);
+    } else if (size == -EBADMSG) {
+        session_reject(session, E_MALFORMED, "more descriptors came than a frame may carry");
     } else if (size != -EAGAIN && size != -EINTR) {
         session->input_ended = true;
     }

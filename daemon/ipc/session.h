@@ -10,6 +10,7 @@
 #include "core/loans.h"
 #include "ipc/backlog.h"
 #include "ipc/credentials.h"
+#include "ipc/descriptors.h"
 #include "ipc/ipc.h"
 #include "ipc/peer_set.h"
 #include "proto/frame.h"
@@ -116,12 +117,14 @@ struct session {
     size_t peers_demand;
 
     struct intake intake;
-    bool pending;            /* whole frames are left for the next turn */
-    bool input_ended;        /* end of stream was read */
-    bool output_dead;        /* the client no longer reads: keep reading what it sent */
-    unsigned unheard_calls;  /* made since then: each costs us, and tells nobody anything */
-    struct peer_set waiting; /* congested peers; no reading while there is one */
-    uint64_t wait_ticket;    /* place among those who wait for peers; 0 = not waiting */
+    uint64_t received;              /* bytes of the stream so far */
+    struct descriptors descriptors; /* that came, of frames not taken yet */
+    bool pending;                   /* whole frames are left for the next turn */
+    bool input_ended;               /* end of stream was read */
+    bool output_dead;               /* the client no longer reads: keep reading what it sent */
+    unsigned unheard_calls;         /* made since then: each costs us, and tells nobody anything */
+    struct peer_set waiting;        /* congested peers; no reading while there is one */
+    uint64_t wait_ticket;           /* place among those who wait for peers; 0 = not waiting */
 
     struct backlog out;
     struct loan loan; /* what stands in `out` without having been copied */
@@ -205,7 +208,8 @@ static inline bool session_is_ready(const struct session *session)
 }
 
 /* calls.c */
-void session_on_call(struct session *session, const struct frame *frame);
+/* fds: those of the frame, taken. */
+void session_on_call(struct session *session, const struct frame *frame, const int *fds);
 void session_on_cancel(struct session *session, const struct frame *frame);
 /* request_reply() with a result that is text already (copied). */
 void request_reply_text(struct request *request, struct bytes text);

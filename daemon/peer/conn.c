@@ -93,6 +93,15 @@ static void on_drained_below(struct conn *conn)
     }
 }
 
+static void on_room_below(struct conn *conn)
+{
+    if (conn->room_mark > 0 && buf_size(&conn->out) < conn->room_mark &&
+        conn->state == CONN_ESTABLISHED) {
+        conn->room_mark = 0;
+        conn->callbacks.on_room(conn->arg, conn);
+    }
+}
+
 static void watch_for_stall(struct conn *conn)
 {
     conn->taken = 0;
@@ -140,6 +149,7 @@ static void flush(struct conn *conn)
         buf_fini(&conn->out);
     }
     on_drained_below(conn);
+    on_room_below(conn);
 }
 
 static void on_flush(void *arg)
@@ -225,6 +235,11 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
 bool conn_is_congested(const struct conn *conn)
 {
     return conn->congested;
+}
+
+void conn_ask_room(struct conn *conn, size_t mark)
+{
+    conn->room_mark = mark;
 }
 
 size_t conn_queued(const struct conn *conn)

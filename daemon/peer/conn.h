@@ -64,6 +64,8 @@ struct conn_callbacks {
     void (*on_message)(void *arg, struct conn *conn, const struct message *message);
     void (*on_drained)(void *arg,
                        struct conn *conn); /* fell below the low mark after reaching the high one */
+    /* Less is queued than conn_ask_room() named; once each time it was asked. */
+    void (*on_room)(void *arg, struct conn *conn);
     /* So many bytes were read, and what they completed was handled. May hold, not close. */
     void (*on_received)(void *arg, struct conn *conn, size_t size);
     void (*on_closed)(void *arg, struct conn *conn, enum conn_close_reason reason);
@@ -89,6 +91,7 @@ int conn_error(const struct conn *conn); /* negative errno behind the end of the
 int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes payload);
 bool conn_is_congested(const struct conn *conn);
 size_t conn_queued(const struct conn *conn);
+void conn_ask_room(struct conn *conn, size_t mark);
 /* The same with what the kernel has and the peer has not. */
 size_t conn_unsent(const struct conn *conn);
 

@@ -22,6 +22,7 @@ struct conn {
     enum conn_state state;
     unsigned holds;
     bool blocked;      /* the link took less than it was given: on_writable follows */
+    size_t room_mark;  /* whom to tell when less is queued; 0 = nobody */
     bool congested;    /* reached the high mark and has not fallen below the low one */
     bool has_leftover; /* blocks may wait in the intake that no event will announce */
     bool broken;       /* a cipher failed while sending: close at the next flush */

@@ -67,6 +67,15 @@ static void on_drained(void *arg, struct conn *conn)
     }
 }
 
+static void on_room(void *arg, struct conn *conn)
+{
+    (void)conn;
+    struct contact *contact = arg;
+    if (contact->peer != NULL && contact->peer->contact == contact) {
+        mesh_room(contact->mesh, &contact->peer->id);
+    }
+}
+
 static void count_end(struct mesh *mesh, bool was_established, enum conn_close_reason reason)
 {
     if (reason == CONN_CLOSED_PROTOCOL) {
@@ -105,6 +114,7 @@ struct contact *contact_new(struct mesh *mesh, struct link *link, bool pending)
         .on_established = on_established,
         .on_message = on_message,
         .on_drained = on_drained,
+        .on_room = on_room,
         .on_received = on_received,
         .on_closed = on_closed,
     };

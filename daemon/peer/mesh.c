@@ -359,6 +359,19 @@ void mesh_drained(struct mesh *mesh, const struct peer_id *id)
     }
 }
 
+void mesh_on_room(struct mesh *mesh, mesh_drained_fn on_room, void *arg)
+{
+    mesh->room = (struct mesh_drain_observer){.on_drained = on_room, .arg = arg};
+}
+
+void mesh_room(struct mesh *mesh, const struct peer_id *id)
+{
+    struct peer_id copy = *id;
+    if (mesh->room.on_drained != NULL) {
+        mesh->room.on_drained(mesh->room.arg, &copy);
+    }
+}
+
 /* ---- the table and other facts ---- */
 
 struct peer *mesh_find(const struct mesh *mesh, const struct peer_id *id)

@@ -168,6 +168,7 @@ struct mesh {
     size_t observer_count;
     struct mesh_drain_observer drains[MESH_MAX_OBSERVERS];
     size_t drain_count;
+    struct mesh_drain_observer room; /* the one that sends bulk data */
     struct endpoint interfaces[MESH_MAX_INTERFACES];
     size_t interface_count;
     bool interfaces_known;
@@ -188,6 +189,7 @@ struct mesh {
 /* mesh.c */
 void mesh_deliver(struct mesh *mesh, struct peer *from, const struct message *message);
 void mesh_drained(struct mesh *mesh, const struct peer_id *id);
+void mesh_room(struct mesh *mesh, const struct peer_id *id);
 
 /* mesh_listen.c */
 #define MESH_LISTEN_NONE "none"

@@ -428,6 +428,18 @@ bool peer_is_congested(const struct peer *peer)
     return !peer->down && conn_is_congested(peer->contact->conn);
 }
 
+size_t peer_queued(const struct peer *peer)
+{
+    return peer->down ? 0 : conn_queued(peer->contact->conn);
+}
+
+void peer_ask_room(struct peer *peer, size_t mark)
+{
+    if (!peer->down) {
+        conn_ask_room(peer->contact->conn, mark);
+    }
+}
+
 bool peer_is_held(const struct peer *peer)
 {
     return peer->holds > 0;

@@ -17,6 +17,9 @@ const json_t *request_params(const struct request *request);
 /* The raw bytes that came with the call, mostly none. Borrowed until the handler returns, also when
  * the request is deferred. */
 struct bytes request_body(const struct request *request);
+/* The next of the descriptors that came with the call, which is the caller's now; -1 when there is
+ * none left. Those that nobody takes are closed with the request. */
+int request_take_fd(struct request *request);
 uint64_t request_session(const struct request *request);
 bool request_may_control(const struct request *request);
 

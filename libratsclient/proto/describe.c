@@ -129,6 +129,9 @@ static json_t *describe_method(const struct method_row *method)
     failed |= put(row, "result", describe_fields(method->result));
     failed |= put_text(row, "body", method->body);
     failed |= put_text(row, "reply_body", method->reply_body);
+    if (method->fds > 0) {
+        failed |= put(row, "fds", json_integer(method->fds));
+    }
     failed |= put(row, "errors", describe_method_errors(method));
     failed |= put(row, "api", describe_words(method->api == NULL ? "" : method->api, " "));
     failed |= put_text(row, "ctl", method->ctl);

@@ -79,6 +79,7 @@ struct method_row {
     const struct field *result;
     const char *body;               /* what the body of the CALL is; NULL: it has none */
     const char *reply_body;         /* the same of the REPLY */
+    unsigned fds;                   /* descriptors the CALL may carry, at most FRAME_MAX_FDS */
     const enum proto_error *errors; /* besides invalid_parameter, malformed, limit, cancelled */
     const char *api;                /* C functions, separated by spaces; NULL when none */
     const char *ctl;                /* ratsctl command; NULL when only `ratsctl call` reaches it */
