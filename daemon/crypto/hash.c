@@ -23,6 +23,32 @@ int sha256_two(struct bytes a, struct bytes b, uint8_t ret_digest[SHA256_SIZE])
     return done ? 0 : -EIO;
 }
 
+int sha256_begin(struct sha256_stream *stream)
+{
+    if (stream->context == NULL) {
+        stream->context = EVP_MD_CTX_new();
+    }
+    return stream->context != NULL && EVP_DigestInit_ex(stream->context, EVP_sha256(), NULL) == 1
+               ? 0
+               : -EIO;
+}
+
+int sha256_add(struct sha256_stream *stream, struct bytes data)
+{
+    return EVP_DigestUpdate(stream->context, data.data, data.size) == 1 ? 0 : -EIO;
+}
+
+int sha256_end(struct sha256_stream *stream, uint8_t ret_digest[SHA256_SIZE])
+{
+    return EVP_DigestFinal_ex(stream->context, ret_digest, NULL) == 1 ? 0 : -EIO;
+}
+
+void sha256_fini(struct sha256_stream *stream)
+{
+    EVP_MD_CTX_free(stream->context);
+    stream->context = NULL;
+}
+
 static bool hmac(const uint8_t key[SHA256_SIZE], struct bytes data, uint8_t out[SHA256_SIZE])
 {
     static const uint8_t nothing[1];

@@ -152,6 +152,17 @@ void transfer_discard(struct transfer_engine *engine, struct transfer *transfer)
     transfer_free(transfer);
 }
 
+int transfer_set_key(struct transfer_engine *engine, struct transfer *transfer,
+                     const char key[TRANSFER_KEY_SIZE])
+{
+    if (map_find(&engine->by_key, bytes_from_string(key)) != NULL) {
+        return -EEXIST;
+    }
+    (void)map_remove(&engine->by_key, bytes_from_string(transfer->key));
+    memcpy(transfer->key, key, sizeof transfer->key);
+    return map_insert(&engine->by_key, bytes_from_string(transfer->key), transfer);
+}
+
 struct transfer *transfer_engine_find(const struct transfer_engine *engine, const char *key)
 {
     return map_find(&engine->by_key, bytes_from_string(key));
@@ -249,6 +260,7 @@ void transfer_end(struct transfer_engine *engine, struct transfer *transfer,
     engine->counts.failed += state == TRANSFER_FAILED;
     engine->counts.cancelled += state == TRANSFER_CANCELLED;
     engine->callbacks->on_end(engine->arg, transfer);
+    transfer_manifest_fini(&transfer->manifest); /* of which the sums stay */
 }
 
 /* ---- local decisions ---- */

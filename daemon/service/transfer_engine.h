@@ -151,6 +151,10 @@ struct transfer *transfer_engine_find_wire(const struct transfer_engine *engine,
 const struct list *transfer_engine_all(const struct transfer_engine *engine);
 size_t transfer_engine_active(const struct transfer_engine *engine, const struct peer_id *peer);
 
+/* Another id for clients; 0, -EEXIST or -ENOMEM. */
+int transfer_set_key(struct transfer_engine *engine, struct transfer *transfer,
+                     const char key[TRANSFER_KEY_SIZE]);
+
 struct transfer_offer {
     struct peer_id peer;
     uint64_t session;

@@ -76,6 +76,28 @@ static void the_first_output_may_replace_the_chaining_key(void **state)
     assert_memory_equal(other, second, sizeof other);
 }
 
+static void bytes_that_come_one_after_another_hash_as_a_whole(void **state)
+{
+    (void)state;
+    struct sha256_stream stream = {0};
+    uint8_t whole[SHA256_SIZE];
+    uint8_t parts[SHA256_SIZE];
+    uint8_t data[1000];
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (uint8_t)(i * 7);
+    }
+    for (size_t cut = 0; cut <= sizeof data; cut += 125) {
+        assert_int_equal(sha256(bytes_make(data, sizeof data), whole), 0);
+        assert_int_equal(sha256_begin(&stream), 0);
+        assert_int_equal(sha256_add(&stream, bytes_make(data, cut)), 0);
+        assert_int_equal(sha256_add(&stream, bytes_make(data + cut, sizeof data - cut)), 0);
+        assert_int_equal(sha256_end(&stream, parts), 0);
+        assert_memory_equal(whole, parts, sizeof whole);
+    }
+    sha256_fini(&stream);
+    sha256_fini(&stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +105,7 @@ int main(void)
         cmocka_unit_test(two_pieces_hash_as_one),
         cmocka_unit_test(hkdf_agrees_with_its_rfc),
         cmocka_unit_test(the_first_output_may_replace_the_chaining_key),
+        cmocka_unit_test(bytes_that_come_one_after_another_hash_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

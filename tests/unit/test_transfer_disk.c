@@ -1,0 +1,465 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "crypto/hash.h"
+#include "service/transfer_disk.h"
+
+#define CHUNK 4096u
+
+/* What a disk told. */
+struct told {
+    unsigned pieces;
+    uint64_t wrote;
+    unsigned whole;
+    uint32_t verified;
+    unsigned rooms;
+    unsigned rewinds;
+    uint32_t rewound_file;
+    uint64_t rewound_offset;
+    char error[256];
+};
+
+static struct loop *loop;
+static struct worker *worker;
+static struct told reading;
+static struct told writing;
+
+static void on_pieces(void *arg)
+{
+    ((struct told *)arg)->pieces++;
+    loop_quit(loop);
+}
+
+static void on_wrote(void *arg, uint64_t size, bool file_is_whole)
+{
+    struct told *told = arg;
+    told->wrote += size;
+    told->whole += file_is_whole;
+    loop_quit(loop);
+}
+
+static void on_verified(void *arg, uint32_t first, uint32_t count)
+{
+    struct told *told = arg;
+    assert_int_equal(first, told->verified);
+    told->verified += count;
+    loop_quit(loop);
+}
+
+static void on_room(void *arg)
+{
+    ((struct told *)arg)->rooms++;
+    loop_quit(loop);
+}
+
+static void on_rewound(void *arg, uint32_t file, uint64_t offset)
+{
+    struct told *told = arg;
+    told->rewinds++;
+    told->rewound_file = file;
+    told->rewound_offset = offset;
+    loop_quit(loop);
+}
+
+static void on_failed(void *arg, const char *why)
+{
+    struct told *told = arg;
+    (void)snprintf(told->error, sizeof told->error, "%s", why);
+    loop_quit(loop);
+}
+
+static const struct transfer_disk_callbacks callbacks = {
+    on_pieces, on_wrote, on_verified, on_room, on_rewound, on_failed,
+};
+
+static struct transfer_disk *disk_new(bool sending, struct told *told)
+{
+    struct transfer_disk_options options = {
+        .loop = loop, .worker = worker, .sending = sending, .id = 77, .chunk_size = CHUNK};
+    struct transfer_disk *disk = NULL;
+    memset(told, 0, sizeof *told);
+    assert_int_equal(transfer_disk_new(&options, &callbacks, told, &disk), 0);
+    return disk;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_new(&loop), 0);
+    assert_int_equal(worker_new(loop, 2, 16, &worker), 0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    worker_free(worker);
+    loop_free(loop);
+    return 0;
+}
+
+static int unnamed(void)
+{
+    char path[] = "/tmp/test_transfer_disk.XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)unlink(path);
+    return fd;
+}
+
+static uint8_t byte_at(uint32_t file, uint64_t offset)
+{
+    return (uint8_t)(file * 13 + offset + (offset >> 8) * 5);
+}
+
+static int source(uint32_t file, size_t size)
+{
+    int fd = unnamed();
+    uint8_t *data = malloc(size + 1);
+    assert_non_null(data);
+    for (size_t i = 0; i < size; i++) {
+        data[i] = byte_at(file, i);
+    }
+    assert_int_equal(write(fd, data, size), (ssize_t)size);
+    free(data);
+    return fd;
+}
+
+/* Waits for the next thing a disk says. */
+static void wait_for(bool (*is_so)(void))
+{
+    while (!is_so()) {
+        assert_int_equal(loop_run(loop), 0);
+    }
+}
+
+/* Hands frames from one disk to the other, until there are no more or stop bytes have gone. */
+static uint64_t pump(struct transfer_disk *from, struct transfer_disk *to, uint64_t stop)
+{
+    const struct transfer_piece *piece;
+    uint64_t moved = 0;
+    while (moved < stop && (piece = transfer_disk_piece(from)) != NULL) {
+        struct transfer_frame frame;
+        assert_int_equal(transfer_frame_decode(piece->frame, &frame), 0);
+        assert_int_equal(frame.id, 77);
+        if (piece->is_end) {
+            assert_int_equal(frame.op, TRANSFER_FILE_END);
+            assert_int_equal(transfer_disk_end(to, frame.file, frame.data.data), 0);
+        } else {
+            assert_int_equal(frame.data.size, piece->data_size);
+            assert_int_equal(transfer_disk_write(to, frame.file, frame.offset, frame.data), 0);
+        }
+        moved += piece->data_size;
+        transfer_disk_consume(from);
+    }
+    return moved;
+}
+
+static struct transfer_disk *reader;
+static struct transfer_disk *writer;
+static uint32_t wanted;
+static uint64_t wanted_bytes;
+
+static bool all_is_verified(void)
+{
+    (void)pump(reader, writer, UINT64_MAX);
+    return writing.verified == wanted;
+}
+
+static bool enough_is_written(void)
+{
+    if (reader != NULL && writing.wrote < wanted_bytes) {
+        (void)pump(reader, writer, CHUNK);
+    }
+    return writing.wrote >= wanted_bytes;
+}
+
+static bool is_rewound(void)
+{
+    return writing.rewinds > 0;
+}
+
+static bool reader_failed(void)
+{
+    (void)pump(reader, writer, UINT64_MAX);
+    return reading.error[0] != '\0';
+}
+
+static bool writer_failed(void)
+{
+    if (reader != NULL) {
+        (void)pump(reader, writer, UINT64_MAX);
+    }
+    return writing.error[0] != '\0';
+}
+
+static void open_both(void)
+{
+    reader = disk_new(true, &reading);
+    writer = disk_new(false, &writing);
+}
+
+static void close_both(void)
+{
+    transfer_disk_free(reader);
+    transfer_disk_free(writer);
+    reader = NULL;
+    writer = NULL;
+}
+
+static void check_target(int fd, uint32_t file, size_t size)
+{
+    struct stat info;
+    uint8_t byte = 0;
+    assert_int_equal(fstat(fd, &info), 0);
+    assert_int_equal(info.st_size, (off_t)size);
+    for (size_t i = 0; i<size; i += size> 1000 ? 997 : 1) {
+        assert_int_equal(pread(fd, &byte, 1, (off_t)i), 1);
+        assert_int_equal(byte, byte_at(file, i));
+    }
+}
+
+static void files_of_all_sizes_arrive_and_are_verified(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, CHUNK, CHUNK + 1, 300000, 0, 2};
+    int copies[7];
+    open_both();
+    wanted = 7;
+    for (uint32_t i = 0; i < 7; i++) {
+        int target = unnamed();
+        copies[i] = dup(target);
+        transfer_disk_add(reader, i, source(i, sizes[i]), sizes[i], false);
+        transfer_disk_add(writer, i, target, sizes[i], false);
+    }
+    assert_int_equal(transfer_disk_room(reader), TRANSFER_AHEAD_FILES - 7);
+    wait_for(all_is_verified);
+    assert_int_equal(writing.wrote, 300000 + 2 * CHUNK + 4);
+    assert_string_equal(reading.error, "");
+    assert_int_equal(transfer_disk_room(writer), TRANSFER_AHEAD_FILES);
+    for (uint32_t i = 0; i < 7; i++) {
+        check_target(copies[i], i, sizes[i]);
+        (void)close(copies[i]);
+    }
+    close_both();
+}
+
+static void data_waits_for_the_descriptor_of_its_file(void **state)
+{
+    (void)state;
+    int target = unnamed();
+    open_both();
+    wanted = 1;
+    transfer_disk_add(reader, 0, source(0, 10000), 10000, false);
+    while (transfer_disk_piece(reader) == NULL) {
+        assert_int_equal(loop_run(loop), 0);
+    }
+    (void)pump(reader, writer, UINT64_MAX);
+    transfer_disk_add(writer, 0, target, 10000, false);
+    wait_for(all_is_verified);
+    close_both();
+}
+
+static void a_source_of_another_size_is_not_sent(void **state)
+{
+    (void)state;
+    open_both();
+    transfer_disk_add(reader, 0, source(0, 5000), 6000, false);
+    wait_for(reader_failed);
+    assert_non_null(strstr(reading.error, "another size"));
+    close_both();
+}
+
+static void a_source_that_changes_is_found_out(void **state)
+{
+    (void)state;
+    int fd = source(0, 200000);
+    int other = dup(fd);
+    open_both();
+    transfer_disk_add(reader, 0, fd, 200000, true);
+    while (transfer_disk_piece(reader) == NULL) {
+        assert_int_equal(loop_run(loop), 0);
+    }
+    assert_int_equal(ftruncate(other, 100000), 0);
+    wait_for(reader_failed);
+    assert_non_null(strstr(reading.error, "shorter"));
+    (void)close(other);
+    close_both();
+}
+
+static void another_hash_is_a_failure(void **state)
+{
+    (void)state;
+    static const uint8_t hash[TRANSFER_HASH_SIZE];
+    reader = NULL;
+    writer = disk_new(false, &writing);
+    transfer_disk_add(writer, 0, unnamed(), 3, false);
+    assert_int_equal(transfer_disk_write(writer, 0, 0, bytes_from_string("abc")), 0);
+    assert_int_equal(transfer_disk_end(writer, 0, hash), 0);
+    wait_for(writer_failed);
+    assert_non_null(strstr(writing.error, "hash"));
+    assert_int_equal(writing.verified, 0);
+    close_both();
+}
+
+/* A full disk, as far as a process without privileges can have one: files may not grow. */
+static void a_disk_that_takes_no_more_is_a_failure(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    static const uint8_t data[8192];
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {.rlim_cur = 5000, .rlim_max = before.rlim_max};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    reader = NULL;
+    writer = disk_new(false, &writing);
+    transfer_disk_add(writer, 0, unnamed(), sizeof data, false);
+    assert_int_equal(transfer_disk_write(writer, 0, 0, bytes_make(data, sizeof data)), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    wait_for(writer_failed);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_non_null(strstr(writing.error, "cannot be written"));
+    close_both();
+}
+
+static void both_go_on_where_the_receiver_was(void **state)
+{
+    (void)state;
+    int target = unnamed();
+    int copy = dup(target);
+    open_both();
+    wanted = 1;
+    wanted_bytes = 40000;
+    transfer_disk_add(reader, 0, source(0, 500000), 500000, true);
+    transfer_disk_add(writer, 0, target, 500000, false);
+    wait_for(enough_is_written);
+    transfer_disk_rewind(writer);
+    wait_for(is_rewound);
+    assert_int_equal(writing.rewound_file, 0);
+    assert_true(writing.rewound_offset >= 40000 && writing.rewound_offset < 500000);
+    transfer_disk_seek(reader, writing.rewound_offset);
+    assert_null(transfer_disk_piece(reader));
+    wait_for(all_is_verified);
+    check_target(copy, 0, 500000);
+    (void)close(copy);
+    close_both();
+}
+
+/* What lies on the disk is read again: if somebody changed it, the hash says so. */
+static void what_was_written_is_not_trusted(void **state)
+{
+    (void)state;
+    int target = unnamed();
+    int copy = dup(target);
+    open_both();
+    wanted_bytes = 40000;
+    transfer_disk_add(reader, 0, source(0, 200000), 200000, true);
+    transfer_disk_add(writer, 0, target, 200000, false);
+    wait_for(enough_is_written);
+    transfer_disk_rewind(writer);
+    assert_int_equal(pwrite(copy, "changed", 7, 100), 7);
+    wait_for(is_rewound);
+    transfer_disk_seek(reader, writing.rewound_offset);
+    wait_for(writer_failed);
+    assert_non_null(strstr(writing.error, "hash"));
+    (void)close(copy);
+    close_both();
+}
+
+static void nothing_written_yet_rewinds_at_once(void **state)
+{
+    (void)state;
+    reader = NULL;
+    writer = disk_new(false, &writing);
+    transfer_disk_rewind(writer);
+    wait_for(is_rewound);
+    assert_int_equal(writing.rewound_file, 0);
+    assert_int_equal(writing.rewound_offset, 0);
+    close_both();
+}
+
+static void descriptors_are_closed_whenever_it_ends(void **state)
+{
+    (void)state;
+    int before = unnamed();
+    assert_int_equal(close(before), 0);
+    for (int turns = 0; turns < 3; turns++) {
+        reader = disk_new(true, &reading);
+        writer = NULL;
+        for (uint32_t i = 0; i < TRANSFER_AHEAD_FILES; i++) {
+            transfer_disk_add(reader, i, source(i, 100000), 100000, false);
+        }
+        while (turns > 0 && transfer_disk_piece(reader) == NULL) {
+            assert_int_equal(loop_run(loop), 0);
+        }
+        transfer_disk_free(reader);
+    }
+    worker_free(worker);
+    loop_free(loop);
+    int after = unnamed();
+    assert_int_equal(close(after), 0);
+    assert_true(after <= before);
+    assert_int_equal(begin(NULL), 0);
+}
+
+static void the_check_tells_what_a_descriptor_is(void **state)
+{
+    (void)state;
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    int empty = unnamed();
+    int full = source(0, 10);
+    struct transfer_check check = {.fd = full, .sending = true};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, 0);
+    assert_int_equal(check.size, 10);
+    check = (struct transfer_check){.fd = full};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, -ENOTEMPTY);
+    check = (struct transfer_check){.fd = pipes[0], .sending = true};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, -EINVAL);
+    check = (struct transfer_check){.fd = empty, .need = INT64_MAX};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, -ENOSPC);
+    check = (struct transfer_check){.fd = empty, .need = 1};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, 0);
+    (void)close(empty);
+    (void)close(full);
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(files_of_all_sizes_arrive_and_are_verified),
+        TEST(data_waits_for_the_descriptor_of_its_file),
+        TEST(a_source_of_another_size_is_not_sent),
+        TEST(a_source_that_changes_is_found_out),
+        TEST(another_hash_is_a_failure),
+        TEST(a_disk_that_takes_no_more_is_a_failure),
+        TEST(both_go_on_where_the_receiver_was),
+        TEST(what_was_written_is_not_trusted),
+        TEST(nothing_written_yet_rewinds_at_once),
+        TEST(descriptors_are_closed_whenever_it_ends),
+        TEST(the_check_tells_what_a_descriptor_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
