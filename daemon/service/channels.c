@@ -7,13 +7,14 @@
 
 #include "core/random.h"
 #include "service/client_message.h"
+#include "service/ctl.h"
 #include "service/registry.h"
 #include "util/alloc.h"
 #include "util/text.h"
 #include "wire/channel_id.h"
 
 #define CHANNEL_COUNT   65536
-#define RESERVED_NAME   "ratsd.ctl" /* between daemons; see api.md 7.5 */
+#define RESERVED_NAME   CTL_CHANNEL
 #define SHOWN_NAME_SIZE 128
 
 struct channels {
@@ -97,6 +98,10 @@ static void channels_on_message(void *self, struct peer *from, const struct mess
 {
     struct channels *channels = self;
     const struct registration *channel = channels->by_id[message->channel];
+    if (message->channel == CTL_CHANNEL_ID &&
+        host_control_message(channels->host, from, message->payload)) {
+        return;
+    }
     if (channel == NULL) {
         return; /* nobody registered: dropped silently (wire-core 5.2) */
     }

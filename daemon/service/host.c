@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/ctl.h"
 #include "service/life.h"
 #include "service/service.h"
 #include "util/alloc.h"
@@ -258,6 +259,19 @@ int host_client_message(struct host *host, const struct client_message *message,
     (void)snprintf(error, error_size, "this instance has no service for message plane %d",
                    (int)message->plane);
     return -ENOTSUP;
+}
+
+bool host_control_message(struct host *host, struct peer *from, struct bytes payload)
+{
+    json_t *message = ctl_decode(payload);
+    for (size_t i = 0; message != NULL && i < host->count; i++) {
+        struct running_service *running = &host->services[i];
+        if (running->started && running->service->on_control != NULL) {
+            running->service->on_control(running->self, from, message);
+        }
+    }
+    json_decref(message);
+    return message != NULL;
 }
 
 void host_hello(struct host *host, json_t *reply)

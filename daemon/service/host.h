@@ -78,6 +78,10 @@ void host_release_peer(struct host *host, const struct peer_id *peer);
 /* Names of the services, for hello. */
 json_t *host_service_names(const struct host *host);
 
+/* For channels.c: what came on the reserved channel goes to every service that hears it. False when
+ * it is none of ours, but of a program whose channel has the same number. */
+bool host_control_message(struct host *host, struct peer *from, struct bytes payload);
+
 /* For services: sending on behalf of a session. 0; -EAGAIN: a link is congested, nothing was sent,
  * and the session's frame is offered again when the link has drained (pass it on); -ENOTCONN;
  * -EMSGSIZE; -ENOMEM. */

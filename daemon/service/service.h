@@ -43,6 +43,8 @@ struct service {
     int (*start)(void *self);                        /* sockets and timers */
     void (*on_peer)(void *self, struct peer *peer, enum peer_event event);
     void (*on_message)(void *self, struct peer *from, const struct message *message);
+    /* A message between two ratsd on the reserved channel (service/ctl.h). */
+    void (*on_control)(void *self, struct peer *from, const json_t *message);
     /* 0 and how many peers it went to; -EAGAIN: nothing was done, the same frame comes again when
      * the peer the session waits for has drained; else a negative errno and a sentence. */
     int (*on_client_message)(void *self, const struct client_message *message, size_t *ret_peers,

@@ -19,8 +19,20 @@ static struct fake_answer answer;
 static struct peer peers[16];
 static size_t peer_count;
 
+size_t fake_control_count;
+
+bool host_control_message(struct host *host, struct peer *from, struct bytes payload)
+{
+    (void)host;
+    (void)from;
+    bool ours = payload.size > 4 && memcmp(payload.data, "RDC1", 4) == 0;
+    fake_control_count += ours;
+    return ours;
+}
+
 void fake_reset(void)
 {
+    fake_control_count = 0;
     json_decref(answer.result);
     memset(&answer, 0, sizeof answer);
     memset(&fake_delivered, 0, sizeof fake_delivered);

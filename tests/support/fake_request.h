@@ -47,6 +47,7 @@ struct peer {
 
 extern struct fake_delivery fake_delivered;
 extern struct fake_sending fake_sent;
+extern size_t fake_control_count; /* messages between daemons, beginning with "RDC1" */
 
 /* Calls the service's handler with parameters as json_pack() makes them (taken). The answer is
  * valid until the next call; fake_reset() frees it. */

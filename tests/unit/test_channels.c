@@ -105,6 +105,23 @@ static void the_daemons_own_channel_is_refused(void **state)
     assert_int_equal(send_to(&to, "ratsd.ctl", &peers), -EPERM);
 }
 
+/* Another program's channel may have the number of ours. */
+static void messages_between_daemons_reach_no_program(void **state)
+{
+    (void)state;
+    char name[24] = "";
+    for (unsigned i = 0; channel_id(bytes_from_string(name)) != 0x564d; i++) {
+        (void)snprintf(name, sizeof name, "twin%u", i);
+    }
+    (void)call(M_CHANNEL_ON, 1, name);
+    receive(name, "RDC1{}");
+    assert_int_equal(fake_control_count, 1);
+    assert_int_equal(fake_delivered.count, 0);
+    receive(name, "RDC");
+    assert_int_equal(fake_control_count, 1);
+    assert_int_equal(fake_delivered.count, 1);
+}
+
 static void what_was_not_registered_cannot_be_released(void **state)
 {
     (void)state;
@@ -179,6 +196,7 @@ int main(void)
         CASE(registering_twice_delivers_once),
         CASE(two_names_with_one_id_collide_and_the_second_is_told_why),
         CASE(the_daemons_own_channel_is_refused),
+        CASE(messages_between_daemons_reach_no_program),
         CASE(what_was_not_registered_cannot_be_released),
         CASE(a_session_that_ends_leaves_nothing_behind),
         CASE(a_session_may_register_512_channels),
