@@ -137,6 +137,7 @@ static bool try_reattach(struct client *client)
 static void reattach(struct client *client)
 {
     int delay_ms = FIRST_RETRY_MS;
+    client_drain_wake(client); /* what woke us before is no reason to give an attempt up */
     while (!client_is_closing(client) && (client->mirror.is_private || !try_reattach(client))) {
         const int64_t deadline_ms = clock_deadline(delay_ms);
         int left_ms = delay_ms;
