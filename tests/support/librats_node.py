@@ -183,6 +183,15 @@ class Stream:
         self.sock = sock
 
     def close(self) -> None:
+        """Ends the stream as a program does that has read everything: what the other side still sends is
+        taken, or the kernel would answer it with a reset."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.settimeout(1)
+            while self.sock.recv(65536):
+                pass
+        except OSError:
+            pass  # it is gone already, or does not end: then this end is all there is
         self.sock.close()
 
     def send(self, data: bytes) -> None:
