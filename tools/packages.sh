@@ -4,7 +4,7 @@
 # What a build and the demo need.
 build_packages=(
     gcc libc6-dev pkg-config meson ninja-build python3
-    libevent-dev libjansson-dev libssl-dev libinih-dev libsqlite3-dev libsystemd-dev libcmocka-dev
+    libevent-dev libjansson-dev libssl-dev libinih-dev libsqlite3-dev libcmocka-dev
 )
 # What the tests need besides.
 test_packages=(

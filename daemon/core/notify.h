@@ -1,5 +1,9 @@
-/* Talks to the service manager (sd_notify) when there is one; otherwise does nothing. Each status
- * is one line for people. */
+/* Talks to the service manager when there is one; otherwise does nothing. Each status is one line
+ * for people.
+ *
+ * The protocol is a datagram of NAME=value lines to $NOTIFY_SOCKET; it is stable and meant to be
+ * spoken without a library (sd_notify(3), Notes), which here would bring a megabyte of compressors
+ * and cryptography into a process that faces the network. */
 #ifndef RATSD_CORE_NOTIFY_H
 #define RATSD_CORE_NOTIFY_H
 

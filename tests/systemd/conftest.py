@@ -42,7 +42,7 @@ def why_not():
         if not shutil.which(program):
             return "%s is not installed" % program
     if not os.path.exists(os.path.join(plain_build(), "systemd", "ratsd.service")):
-        return "the build has no unit files: it was configured without libsystemd"
+        return "the build has no unit files: it was configured with -Dsystemd=false"
     probe = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--cgroup", "--net", "true"],
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                            universal_newlines=True)

@@ -24,8 +24,6 @@ static void without_a_service_manager_nothing_happens(void **state)
     assert_int_equal(notify_watchdog_ms(), 0);
 }
 
-#ifdef HAVE_SYSTEMD
-
 /* We are the service manager, at an abstract socket. */
 static int open_manager(void)
 {
@@ -84,16 +82,12 @@ static void the_watchdog_is_ours_only_when_it_names_us(void **state)
     assert_int_equal(notify_watchdog_ms(), 0);
 }
 
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_service_manager_nothing_happens),
-#ifdef HAVE_SYSTEMD
         cmocka_unit_test(the_service_manager_is_told),
         cmocka_unit_test(the_watchdog_is_ours_only_when_it_names_us),
-#endif
     };
     return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
 }

@@ -13,9 +13,9 @@ making=$directory.making
 # shellcheck source=tools/packages.sh
 . "$(dirname "$0")/../packages.sh"
 
-packages=libcap2 # libsystemd's own, which it only recommends
+packages=
 for name in "${build_packages[@]}"; do
-    case $name in lib*-dev) packages+=,$name ;; esac
+    case $name in lib*-dev) packages=${packages:+$packages,}$name ;; esac
 done
 if [ "$(cat "$directory.packages" 2>/dev/null)" != "$packages" ]; then
     rm -rf "$directory" "$making"
