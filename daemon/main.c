@@ -13,6 +13,7 @@
 #include "check_config.h"
 #include "core/by_port.h"
 #include "core/config.h"
+#include "core/database.h"
 #include "core/launch.h"
 #include "core/listen_fds.h"
 #include "core/log.h"
@@ -463,6 +464,18 @@ static int start_node(struct ratsd *ratsd)
     return EXIT_OK;
 }
 
+/* Send buffers are freed whenever they run empty, which under load is every turn. Giving them back
+ * to the kernel each time costs more than everything else on the path of a 16 KiB message (page
+ * faults), so the allocator keeps this much; the rest goes back. Only from here on: what the start
+ * leaves goes back, and the large tables it made have pages of their own, which cost nothing until
+ * they are used. */
+static void settle_memory(void)
+{
+    (void)malloc_trim(0);
+    (void)mallopt(M_MMAP_THRESHOLD, HOT_MEMORY);
+    (void)mallopt(M_TRIM_THRESHOLD, HOT_MEMORY);
+}
+
 static int run(struct ratsd *ratsd)
 {
     char status[STATUS_SIZE];
@@ -473,6 +486,7 @@ static int run(struct ratsd *ratsd)
     if (notify_watchdog_ms() > 0) {
         on_heartbeat(ratsd);
     }
+    settle_memory();
     int result = loop_run(ratsd->loop);
     if (result < 0) {
         (void)snprintf(ratsd->error, sizeof(ratsd->error), "the event loop failed: %s",
@@ -566,15 +580,6 @@ static int act(struct ratsd *ratsd)
     return serve(ratsd);
 }
 
-/* Send buffers are freed whenever they run empty, which under load is every turn. Giving them back
- * to the kernel each time costs more than everything else on the path of a 16 KiB message (page
- * faults), so the allocator keeps this much; the rest goes back. */
-static void keep_hot_memory(void)
-{
-    (void)mallopt(M_MMAP_THRESHOLD, HOT_MEMORY);
-    (void)mallopt(M_TRIM_THRESHOLD, HOT_MEMORY);
-}
-
 static void on_no_memory(size_t size)
 {
     log_error("ratsd", "out of memory: %zu bytes", size);
@@ -583,10 +588,10 @@ static void on_no_memory(size_t size)
 int main(int argc, char **argv)
 {
     struct ratsd ratsd = {.inherited.control = -1, .state_fd = -1, .lock_fd = -1};
-    keep_hot_memory();
     alloc_set_failure_handler(on_no_memory);
     (void)signal(SIGPIPE, SIG_IGN);
     crypto_library_init();
+    database_library_init();
     json_set_alloc_funcs(xmalloc, free);
     json_head_init();
     collect_sections(&ratsd);

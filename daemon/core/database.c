@@ -25,6 +25,12 @@ struct opening {
     char reason[REASON_SIZE]; /* what is wrong with the file, after "it " */
 };
 
+void database_library_init(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int database_errno(sqlite3 *db, int code)
 {
     if (code == SQLITE_IOERR_SHMSIZE) { /* the index of the log could not grow: no room */

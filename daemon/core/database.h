@@ -34,6 +34,9 @@ struct database_schema {
     bool is_cache; /* its content can be had again: begun anew when it is damaged */
 };
 
+/* Before anything else here. A handle is to cost little while nobody uses it: SQLite would keep
+ * 120 KiB for each, and touch all of it. */
+void database_library_init(void);
 /* Opens, and makes when missing. 0; or a negative errno and a sentence with a remedy: -EUCLEAN
  * damaged, -EPERM others may write it, -ELOOP a symbolic link, -ENOSPC, -EROFS, -EACCES, -EIO,
  * -ENOMEM. Blocks: it reads the whole file once. */
