@@ -12,33 +12,27 @@ void hex_format(struct bytes from, char *ret_text)
     ret_text[2 * from.size] = '\0';
 }
 
-/* What a character stands for; 16 when it is no digit, the terminating NUL included. */
-static unsigned digit_value(char digit)
-{
-    if (digit >= '0' && digit <= '9') {
-        return (unsigned)(digit - '0');
-    }
-    if (digit >= 'a' && digit <= 'f') {
-        return (unsigned)(digit - 'a') + 10;
-    }
-    if (digit >= 'A' && digit <= 'F') {
-        return (unsigned)(digit - 'A') + 10;
-    }
-    return 16;
-}
+/* What a character stands for, with one added; 0: no digit, which the terminating NUL is not. */
+static const uint8_t value_and_one[UINT8_MAX + 1] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 int hex_parse(const char *text, uint8_t *ret_data, size_t size)
 {
+    const uint8_t *digits = (const uint8_t *)text;
     for (size_t i = 0; i < 2 * size; i++) {
-        if (digit_value(text[i]) > 15) {
+        if (value_and_one[digits[i]] == 0) {
             return -EINVAL;
         }
     }
-    if (text[2 * size] != '\0') {
+    if (digits[2 * size] != '\0') {
         return -EINVAL;
     }
     for (size_t i = 0; i < size; i++) {
-        ret_data[i] = (uint8_t)(digit_value(text[2 * i]) << 4 | digit_value(text[2 * i + 1]));
+        unsigned high = value_and_one[digits[2 * i]] - 1u;
+        ret_data[i] = (uint8_t)(high << 4 | (value_and_one[digits[2 * i + 1]] - 1u));
     }
     return 0;
 }
