@@ -16,6 +16,7 @@ struct mesh_dial {
     struct mesh *mesh;
     char *host;
     uint16_t port;
+    enum dial_cause cause;
     int64_t timeout_ms;
     bool has_expected;
     struct peer_id expected;
@@ -154,6 +155,26 @@ static struct contact *find_under_way(const struct mesh *mesh, const struct endp
     return NULL;
 }
 
+static int make_contact(struct mesh_dial *dial, const struct endpoint *to,
+                        struct contact **ret_contact)
+{
+    struct mesh *mesh = dial->mesh;
+    struct link *link = NULL;
+    if (dial->cause == DIAL_AUTOMATIC && mesh_dial_opens_ms(mesh, to) > loop_now_ms(mesh->loop)) {
+        mesh->counts.dials_refused++;
+        return -EBUSY;
+    }
+    int rc = tcp_dial(mesh->loop, to, &link);
+    if (rc != 0) {
+        return rc;
+    }
+    if (dial->cause != DIAL_NAMED) {
+        guard_count_dial(mesh, to);
+    }
+    *ret_contact = contact_new(mesh, link, false);
+    return *ret_contact == NULL ? -ENOMEM : 0;
+}
+
 static int start_attempt(struct mesh_dial *dial, const struct endpoint *to)
 {
     struct mesh *mesh = dial->mesh;
@@ -162,16 +183,9 @@ static int start_attempt(struct mesh_dial *dial, const struct endpoint *to)
         return -EACCES;
     }
     struct contact *contact = find_under_way(mesh, to);
-    if (contact == NULL) {
-        struct link *link = NULL;
-        int rc = tcp_dial(mesh->loop, to, &link);
-        if (rc != 0) {
-            return rc;
-        }
-        contact = contact_new(mesh, link, false);
-        if (contact == NULL) {
-            return -ENOMEM;
-        }
+    int rc = contact == NULL ? make_contact(dial, to, &contact) : 0;
+    if (rc != 0) {
+        return rc;
     }
     struct attempt *attempt = xalloc(sizeof *attempt);
     attempt->dial = dial;
@@ -185,6 +199,12 @@ static void note_connect_failure(struct mesh_dial *dial, const struct endpoint *
 {
     if (rc == -EACCES && guard_bans_address(dial->mesh, to)) {
         note_failure(dial, rc, true, "%s is banned here: 'ban.remove' lifts a ban",
+                     endpoint_format(to).text);
+        return;
+    }
+    if (rc == -EBUSY) {
+        note_failure(dial, rc, false,
+                     "%s was dialed as often as a minute allows: it is tried later",
                      endpoint_format(to).text);
         return;
     }
@@ -343,6 +363,7 @@ struct mesh_dial *mesh_dial(struct mesh *mesh, const struct dial_target *target,
     dial->mesh = mesh;
     dial->host = xstrdup(target->host);
     dial->port = target->port;
+    dial->cause = target->cause;
     dial->timeout_ms = target->timeout_ms > 0 ? target->timeout_ms : CONN_DEADLINE_MS;
     dial->on_done = on_done;
     dial->arg = arg;

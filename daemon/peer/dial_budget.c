@@ -29,10 +29,11 @@ struct counter {
     bool may_forget;   /* the oldest makes room although it still counts */
 };
 
+/* Where an attempt is counted. */
+enum { ENDPOINT, ADDRESS, NETWORK, COUNTERS };
+
 struct dial_budget {
-    struct counter endpoints;
-    struct counter addresses;
-    struct counter networks;
+    struct counter counters[COUNTERS];
 };
 
 static void counter_init(struct counter *counter, const uint64_t seed[2], size_t limit,
@@ -56,19 +57,20 @@ static void counter_fini(struct counter *counter)
 struct dial_budget *dial_budget_new(const uint64_t seed[2])
 {
     struct dial_budget *budget = xalloc(sizeof *budget);
-    counter_init(&budget->endpoints, seed, 1, DIAL_BUDGET_AGAIN_MS);
-    counter_init(&budget->addresses, seed, DIAL_BUDGET_PER_ADDRESS, DIAL_BUDGET_WINDOW_MS);
-    counter_init(&budget->networks, seed, DIAL_BUDGET_PER_NETWORK, DIAL_BUDGET_WINDOW_MS);
-    budget->endpoints.may_forget = true; /* the other two still count it */
+    struct counter *counters = budget->counters;
+    counter_init(&counters[ENDPOINT], seed, 1, DIAL_BUDGET_AGAIN_MS);
+    counter_init(&counters[ADDRESS], seed, DIAL_BUDGET_PER_ADDRESS, DIAL_BUDGET_WINDOW_MS);
+    counter_init(&counters[NETWORK], seed, DIAL_BUDGET_PER_NETWORK, DIAL_BUDGET_WINDOW_MS);
+    counters[ENDPOINT].may_forget = true; /* the other two still count it */
     return budget;
 }
 
 void dial_budget_free(struct dial_budget *budget)
 {
     if (budget != NULL) {
-        counter_fini(&budget->endpoints);
-        counter_fini(&budget->addresses);
-        counter_fini(&budget->networks);
+        for (size_t i = 0; i < COUNTERS; i++) {
+            counter_fini(&budget->counters[i]);
+        }
         free(budget);
     }
 }
@@ -107,15 +109,32 @@ static void forget_old(struct counter *counter, int64_t now_ms)
     }
 }
 
+static bool has_room(const struct counter *counter)
+{
+    return counter->may_forget || map_count(&counter->places) < DIAL_BUDGET_REMEMBERED;
+}
+
+/* When the place may be tried again, or when there is room to count it; in the past: now. */
+static int64_t opens_ms(struct counter *counter, const uint8_t key[KEY_SIZE], int64_t now_ms)
+{
+    forget_old(counter, now_ms);
+    const struct place *place = map_find(&counter->places, key_view(key));
+    if (place != NULL) {
+        return place->attempts_ms[place->next] + counter->window_ms;
+    }
+    return has_room(counter)
+               ? now_ms
+               : CONTAINER_OF(list_first(&counter->order), struct place, node)->latest_ms +
+                     counter->window_ms;
+}
+
 /* 0, or refusal when the place had its attempts, -ENOSPC when there is no room to count it. */
 static int check(struct counter *counter, const uint8_t key[KEY_SIZE], int refusal, int64_t now_ms)
 {
-    const struct place *place = map_find(&counter->places, key_view(key));
-    if (place == NULL) {
-        bool full = map_count(&counter->places) >= DIAL_BUDGET_REMEMBERED;
-        return full && !counter->may_forget ? -ENOSPC : 0;
+    if (opens_ms(counter, key, now_ms) <= now_ms) {
+        return 0;
     }
-    return now_ms - place->attempts_ms[place->next] < counter->window_ms ? refusal : 0;
+    return map_find(&counter->places, key_view(key)) == NULL ? -ENOSPC : refusal;
 }
 
 /* 0 or -ENOMEM. */
@@ -156,31 +175,60 @@ static void note(struct counter *counter, struct place *place, int64_t now_ms)
     }
 }
 
+static void make_keys(const struct endpoint *to, uint8_t keys[COUNTERS][KEY_SIZE])
+{
+    make_key(to, to->ip_size, to->port, keys[ENDPOINT]);
+    make_key(to, to->ip_size, 0, keys[ADDRESS]);
+    make_key(to, to->ip_size == 4 ? IPV4_NETWORK : IPV6_NETWORK, 0, keys[NETWORK]);
+}
+
 int dial_budget_take(struct dial_budget *budget, const struct endpoint *to, int64_t now_ms)
 {
-    const size_t network_bytes = to->ip_size == 4 ? IPV4_NETWORK : IPV6_NETWORK;
-    struct counter *const counters[] = {&budget->endpoints, &budget->addresses, &budget->networks};
-    static const int refusals[] = {-EALREADY, -EBUSY, -EDQUOT};
-    struct place *places[3];
-    uint8_t keys[3][KEY_SIZE];
-    make_key(to, to->ip_size, to->port, keys[0]);
-    make_key(to, to->ip_size, 0, keys[1]);
-    make_key(to, network_bytes, 0, keys[2]);
-    for (size_t i = 0; i < 3; i++) {
-        forget_old(counters[i], now_ms);
-        int rc = check(counters[i], keys[i], refusals[i], now_ms);
+    static const int refusals[COUNTERS] = {-EALREADY, -EBUSY, -EDQUOT};
+    struct place *places[COUNTERS];
+    uint8_t keys[COUNTERS][KEY_SIZE];
+    make_keys(to, keys);
+    for (size_t i = 0; i < COUNTERS; i++) {
+        int rc = check(&budget->counters[i], keys[i], refusals[i], now_ms);
         if (rc != 0) {
             return rc;
         }
     }
-    for (size_t i = 0; i < 3; i++) {
-        int rc = find_or_make(counters[i], keys[i], now_ms, &places[i]);
+    for (size_t i = 0; i < COUNTERS; i++) {
+        int rc = find_or_make(&budget->counters[i], keys[i], now_ms, &places[i]);
         if (rc != 0) {
             return rc; /* a place made for it counts no attempt and goes with the next old ones */
         }
     }
-    for (size_t i = 0; i < 3; i++) {
-        note(counters[i], places[i], now_ms);
+    for (size_t i = 0; i < COUNTERS; i++) {
+        note(&budget->counters[i], places[i], now_ms);
     }
     return 0;
+}
+
+int64_t dial_budget_opens_ms(struct dial_budget *budget, const struct endpoint *to, int64_t now_ms)
+{
+    uint8_t keys[COUNTERS][KEY_SIZE];
+    int64_t latest_ms = now_ms;
+    make_keys(to, keys);
+    for (size_t i = ADDRESS; i < COUNTERS; i++) {
+        int64_t time_ms = opens_ms(&budget->counters[i], keys[i], now_ms);
+        latest_ms = time_ms > latest_ms ? time_ms : latest_ms;
+    }
+    return latest_ms;
+}
+
+void dial_budget_count(struct dial_budget *budget, const struct endpoint *to, int64_t now_ms)
+{
+    uint8_t keys[COUNTERS][KEY_SIZE];
+    make_keys(to, keys);
+    for (size_t i = ADDRESS; i < COUNTERS; i++) {
+        struct counter *counter = &budget->counters[i];
+        struct place *place = NULL;
+        forget_old(counter, now_ms);
+        bool fits = has_room(counter) || map_find(&counter->places, key_view(keys[i])) != NULL;
+        if (fits && find_or_make(counter, keys[i], now_ms, &place) == 0) {
+            note(counter, place, now_ms);
+        }
+    }
 }

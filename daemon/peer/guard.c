@@ -124,6 +124,24 @@ static int judge(struct mesh *mesh, const struct endpoint *to, const struct peer
     return dial_budget_take(mesh->dial_budget, to, loop_now_ms(mesh->loop));
 }
 
+static bool is_counted(const struct endpoint *to)
+{
+    return !endpoint_is_loopback(to); /* this machine cannot be somebody's victim */
+}
+
+int64_t mesh_dial_opens_ms(struct mesh *mesh, const struct endpoint *to)
+{
+    int64_t now_ms = loop_now_ms(mesh->loop);
+    return is_counted(to) ? dial_budget_opens_ms(mesh->dial_budget, to, now_ms) : now_ms;
+}
+
+void guard_count_dial(struct mesh *mesh, const struct endpoint *to)
+{
+    if (is_counted(to)) {
+        dial_budget_count(mesh->dial_budget, to, loop_now_ms(mesh->loop));
+    }
+}
+
 int mesh_may_dial(struct mesh *mesh, const struct endpoint *to, const struct peer_id *id)
 {
     int rc = judge(mesh, to, id);

@@ -141,10 +141,13 @@ int mesh_disconnect(struct mesh *mesh, const struct peer_id *id); /* MESH_DROP_A
 struct ban_list *mesh_bans(struct mesh *mesh);
 size_t mesh_enforce_bans(struct mesh *mesh);
 /* May we dial an address that somebody else named (a peer, the DHT, the local network), where a
- * peer of this id is said to be (NULL: not said)? 0, and it is counted (peer/dial_budget.h); else
- * do not: -EINVAL no address to dial, -ELOOP our own, -EACCES banned, -EISCONN connected, -EAGAIN
- * disconnected on request a moment ago, -EALREADY, -EBUSY, -EDQUOT, -ENOSPC over the budget. */
+ * peer of this id is said to be (NULL: not said)? 0, and it is counted (peer/dial_budget.h), so the
+ * dial is one DIAL_NAMED; else do not: -EINVAL no address to dial, -ELOOP our own, -EACCES banned,
+ * -EISCONN connected, -EAGAIN disconnected on request a moment ago, -EALREADY, -EBUSY, -EDQUOT,
+ * -ENOSPC over the budget. */
 int mesh_may_dial(struct mesh *mesh, const struct endpoint *to, const struct peer_id *id);
+/* From when on a DIAL_AUTOMATIC there is not refused; loop time, not in the past. */
+int64_t mesh_dial_opens_ms(struct mesh *mesh, const struct endpoint *to);
 
 /* What a peer may send in a second; 0 = any amount. Above it the peer's links are not read until
  * it may send again: it is slowed down, nothing is lost. */
@@ -172,7 +175,17 @@ size_t mesh_queued_bytes(const struct mesh *mesh);
 /* Dialing. */
 struct mesh_dial;
 
+/* Attempts to an address and to its network are counted whoever makes them, this machine's own
+ * excepted (peer/dial_budget.h). What happens by itself keeps within the budget; whoever asks for a
+ * dial now gets it, and leaves less to the others. */
+enum dial_cause {
+    DIAL_ASKED,     /* a program or a person waits for it: never refused */
+    DIAL_AUTOMATIC, /* over the budget it fails with -EBUSY */
+    DIAL_NAMED,     /* mesh_may_dial() has counted it */
+};
+
 struct dial_target {
+    enum dial_cause cause;
     const char *host; /* name or literal; copied */
     uint16_t port;
     int64_t timeout_ms;             /* for all addresses together; at most 15 s each */
@@ -181,7 +194,8 @@ struct dial_target {
 
 /* 0 with the peer (already: a connection to it existed before); or a negative errno and one
  * sentence: -ETIMEDOUT, -ECONNREFUSED ..., -EPROTO handshake, -EPERM wrong peer, -ELOOP ourselves,
- * -ENOENT unknown name, -EUSERS no place for another peer, -EAGAIN too many dials, -ESHUTDOWN. */
+ * -ENOENT unknown name, -EUSERS no place for another peer, -EAGAIN too many dials, -EBUSY over the
+ * budget, -ESHUTDOWN. */
 typedef void (*dial_done_fn)(void *arg, int result, const struct peer_id *peer, bool already,
                              const char *error);
 

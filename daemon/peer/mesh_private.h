@@ -241,6 +241,8 @@ void guard_fini(struct mesh *mesh);
 bool guard_bans_address(const struct mesh *mesh, const struct endpoint *address);
 bool guard_bans_peer(const struct mesh *mesh, const struct peer_id *id);
 void guard_shun(struct peer *peer);
+/* An attempt is being made. */
+void guard_count_dial(struct mesh *mesh, const struct endpoint *to);
 
 /* throttle.c */
 void throttle_init(struct mesh *mesh);

@@ -253,6 +253,7 @@ static void dial_entry(struct pex *pex, const struct pex_entry *entry)
 {
     struct endpoint_text host = endpoint_format_ip(&entry->address);
     const struct dial_target target = {
+        .cause = DIAL_NAMED,
         .host = host.text,
         .port = entry->address.port,
         .timeout_ms = DIAL_MS,

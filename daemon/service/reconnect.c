@@ -184,7 +184,8 @@ static void note_unreached(struct reconnect *reconnect, struct target *target, i
                            const char *error)
 {
     int64_t now_ms = reconnect_now_ms(reconnect);
-    if (result == -EUSERS || result == -EAGAIN || result == -ESHUTDOWN || result == -ENOMEM) {
+    if (result == -EUSERS || result == -EAGAIN || result == -EBUSY || result == -ESHUTDOWN ||
+        result == -ENOMEM) {
         reconnect->counts.postponed++;
         target_postponed(reconnect->targets, target, now_ms, random_u64());
         return;
@@ -217,6 +218,14 @@ static void on_dialed(void *arg, int result, const struct peer_id *peer, bool al
     arm(reconnect);
 }
 
+/* Where a name leads is known when it has been looked up: then the mesh may still refuse. */
+static int64_t find_opening_ms(const struct reconnect *reconnect, const struct target *target)
+{
+    return target->endpoint.ip_size == 0
+               ? 0
+               : mesh_dial_opens_ms(host_mesh(reconnect->host), &target->endpoint);
+}
+
 static void begin(struct reconnect *reconnect, struct target *target)
 {
     const struct peer *peer = find_serving(reconnect, target);
@@ -224,7 +233,14 @@ static void begin(struct reconnect *reconnect, struct target *target)
         target_connected(reconnect->targets, target, peer_id_of(peer), reconnect_now_ms(reconnect));
         return;
     }
+    int64_t opens_ms = find_opening_ms(reconnect, target);
+    if (opens_ms > reconnect_now_ms(reconnect)) {
+        reconnect->counts.postponed++;
+        targets_give_back(reconnect->targets, target, opens_ms);
+        return;
+    }
     struct dial_target to = {
+        .cause = DIAL_AUTOMATIC,
         .host = target->host,
         .port = target->port,
         .timeout_ms = DIAL_TIMEOUT_MS,

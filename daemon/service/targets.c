@@ -12,8 +12,6 @@
 #define WAKE_SPREAD_MS 1000
 #define TOKEN          1000 /* tokens are counted in thousandths */
 #define MAX_DOUBLINGS  6
-#define IPV4_NET_BYTES 3
-#define IPV6_NET_BYTES 6
 #define NEVER          INT64_MAX
 
 struct targets {
@@ -205,61 +203,6 @@ static void fill(struct targets *targets, int64_t now_ms)
     }
 }
 
-static bool same_network(const struct endpoint *a, const struct endpoint *b)
-{
-    return a->ip_size == b->ip_size &&
-           memcmp(a->ip, b->ip, a->ip_size == 4 ? IPV4_NET_BYTES : IPV6_NET_BYTES) == 0;
-}
-
-/* When the nth latest of these dials leaves the window; 0 when there were not so many. */
-struct window {
-    int64_t latest_ms[TARGETS_PER_NETWORK];
-    size_t room;
-};
-
-static void window_add(struct window *window, int64_t time_ms)
-{
-    for (size_t i = 0; time_ms != 0 && i < window->room; i++) {
-        if (time_ms > window->latest_ms[i]) {
-            int64_t moved = window->latest_ms[i];
-            window->latest_ms[i] = time_ms;
-            time_ms = moved;
-        }
-    }
-}
-
-static int64_t window_opens_ms(const struct window *window)
-{
-    int64_t oldest = window->latest_ms[window->room - 1];
-    return oldest == 0 ? 0 : oldest + TARGETS_WINDOW_MS;
-}
-
-/* The earliest time a learned address may be dialed for those dialed around it (V25). The owner's
- * targets are the owner's decision, and this machine cannot be somebody's victim. */
-static int64_t allowed_ms(const struct targets *targets, const struct target *target)
-{
-    struct window address = {.room = TARGETS_PER_ADDRESS};
-    struct window network = {.room = TARGETS_PER_NETWORK};
-    if (target->origin != TARGET_LEARNED || endpoint_is_loopback(&target->endpoint)) {
-        return 0;
-    }
-    struct list *cursor = NULL;
-    for (const struct target *other; (other = targets_next(targets, &cursor)) != NULL;) {
-        if (!same_network(&other->endpoint, &target->endpoint)) {
-            continue;
-        }
-        for (size_t i = 0; i < TARGETS_PER_ADDRESS; i++) {
-            window_add(&network, other->dialed_ms[i]);
-            if (endpoint_same_ip(&other->endpoint, &target->endpoint)) {
-                window_add(&address, other->dialed_ms[i]);
-            }
-        }
-    }
-    int64_t by_address = window_opens_ms(&address);
-    int64_t by_network = window_opens_ms(&network);
-    return by_address > by_network ? by_address : by_network;
-}
-
 /* Held ones are due when the hold ends. */
 static int64_t due_of(const struct target *target)
 {
@@ -307,31 +250,19 @@ static struct target *find_due(const struct targets *targets, int64_t now_ms)
     return found;
 }
 
-static void note_dial(struct targets *targets, struct target *target, int64_t now_ms)
-{
-    memmove(&target->dialed_ms[1], &target->dialed_ms[0],
-            sizeof(target->dialed_ms) - sizeof(target->dialed_ms[0]));
-    target->dialed_ms[0] = now_ms;
-    target->state = TARGET_DIALING;
-    targets->dialing++;
-    targets->tokens -= TOKEN;
-}
-
 struct target *targets_take(struct targets *targets, int64_t now_ms)
 {
     fill(targets, now_ms);
     if (targets->dialing >= TARGETS_MAX_DIALING || targets->tokens < TOKEN) {
         return NULL;
     }
-    for (struct target *target; (target = find_due(targets, now_ms)) != NULL;) {
-        int64_t allowed = allowed_ms(targets, target);
-        if (allowed <= now_ms) {
-            note_dial(targets, target, now_ms);
-            return target;
-        }
-        target->due_ms = allowed; /* so that others get their turn */
+    struct target *target = find_due(targets, now_ms);
+    if (target != NULL) {
+        target->state = TARGET_DIALING;
+        targets->dialing++;
+        targets->tokens -= TOKEN;
     }
-    return NULL;
+    return target;
 }
 
 /* ---- what became of it ---- */
@@ -341,6 +272,12 @@ static void wait_until(struct targets *targets, struct target *target, int64_t d
     leave_state(targets, target);
     target->state = TARGET_WAITING;
     target->due_ms = due_ms;
+}
+
+void targets_give_back(struct targets *targets, struct target *target, int64_t due_ms)
+{
+    wait_until(targets, target, due_ms);
+    targets->tokens += TOKEN;
 }
 
 /* 3/4 to 5/4 of it. */

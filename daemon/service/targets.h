@@ -5,10 +5,10 @@
  * connection that held for a minute counts as a new beginning. Those the owner named (configured,
  * added) stay for good; learned ones came from dials that reached a peer, and make room for others.
  *
- * Bounded: dials in progress, dials a second (a burst may go before), and for learned addresses 4
- * dials to one address and 16 to one network (IPv4 /24, IPv6 /48) a minute, this machine's own
- * excepted (reliability V25). Nothing is done for a target that does not wait: the caller keeps one
- * timer for targets_due_ms(). Easy to break: a target is owned here and valid until it is removed.
+ * Bounded: dials in progress, and dials a second (a burst may go before). How often one address may
+ * be dialed is the mesh's to say (peer/dial_budget.h): the caller gives back what it may not dial
+ * yet. Nothing is done for a target that does not wait: the caller keeps one timer for
+ * targets_due_ms(). Easy to break: a target is owned here and valid until it is removed.
  */
 #ifndef RATSD_SERVICE_TARGETS_H
 #define RATSD_SERVICE_TARGETS_H
@@ -22,9 +22,6 @@
 #define TARGETS_BURST        32
 #define TARGETS_WAIT_MAX_MS  60000
 #define TARGETS_STABLE_MS    60000
-#define TARGETS_PER_ADDRESS  4
-#define TARGETS_PER_NETWORK  16
-#define TARGETS_WINDOW_MS    60000
 #define TARGETS_HOST_MAX     255
 #define TARGETS_MAX_LEARNED  256
 #define TARGETS_ADDRESS_SIZE (TARGETS_HOST_MAX + 16)
@@ -58,7 +55,6 @@ struct target {
     int64_t due_ms;        /* while it waits */
     int64_t held_until_ms; /* somebody ended it: nothing but targets_ask() dials before */
     int64_t connected_ms;
-    int64_t dialed_ms[TARGETS_PER_ADDRESS]; /* the latest first; 0 = none */
     char *error; /* why the last dial failed; NULL when none did since it was connected */
     struct mesh_dial *dial;  /* of whoever dials */
     struct reconnect *owner; /* of the dial */
@@ -87,6 +83,8 @@ int64_t targets_due_ms(const struct targets *targets, int64_t now_ms);
 /* The next to dial, being dialed from now on; NULL when none is due. Those that failed least come
  * first, so that dead ones do not keep others waiting. */
 struct target *targets_take(struct targets *targets, int64_t now_ms);
+/* One that was taken and is not dialed before due_ms: others get their turn. */
+void targets_give_back(struct targets *targets, struct target *target, int64_t due_ms);
 
 /* What became of it. random: a fresh number each time. */
 void target_connected(struct targets *targets, struct target *target, const struct peer_id *peer,

@@ -47,3 +47,8 @@ size_t sim_node_links(const struct sim_node *node)
     }
     return count;
 }
+
+unsigned sim_node_dials(const struct sim_node *node)
+{
+    return node->dials;
+}

@@ -441,6 +441,7 @@ int tcp_dial(struct loop *loop, const struct endpoint *to, struct link **ret_lin
     }
     struct sim_net *net = from->net;
     struct pipe *pipe = xalloc(sizeof *pipe);
+    target->dials++;
     half_init(pipe, 0, from, net->out_ms);
     half_init(pipe, 1, target, net->back_ms);
     list_append(&net->pipes, &pipe->node);

@@ -48,6 +48,8 @@ void sim_node_set_down(struct sim_node *node, bool down);
 void sim_node_forget(struct sim_node *node);
 /* Every stream of this node breaks with a reset, on both ends, now. */
 void sim_node_break(struct sim_node *node);
+/* How often somebody tried to connect to this node, answered or not. */
+unsigned sim_node_dials(const struct sim_node *node);
 /* Streams open on this node. */
 size_t sim_node_links(const struct sim_node *node);
 

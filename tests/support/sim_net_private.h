@@ -63,6 +63,7 @@ struct sim_node {
     struct endpoint addresses[MAX_ADDRESSES];
     size_t address_count;
     uint16_t next_port;
+    unsigned dials;
     bool down;
 };
 

@@ -148,6 +148,59 @@ static void a_million_addresses_are_remembered_within_bounds(void **state)
     assert_int_equal(dials, 200000);
 }
 
+static int64_t opens(const char *ip, int64_t now_ms)
+{
+    struct endpoint to;
+    assert_int_equal(endpoint_parse_ip(ip, 80, &to), 0);
+    return dial_budget_opens_ms(budget, &to, now_ms);
+}
+
+static void count(const char *ip, unsigned port, int64_t now_ms)
+{
+    struct endpoint to;
+    assert_int_equal(endpoint_parse_ip(ip, (uint16_t)port, &to), 0);
+    dial_budget_count(budget, &to, now_ms);
+}
+
+static void attempts_made_in_any_case_leave_less_to_what_others_name(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(opens("192.0.2.1", 1000), 1000);
+        count("192.0.2.1", 80, 1000 + i);
+    }
+    assert_int_equal(take("192.0.2.1", 80, 2000), 0);
+    assert_int_equal(take("192.0.2.1", 81, 2000), -EBUSY);
+    assert_int_equal(opens("192.0.2.1", 2000), 61000);
+    assert_int_equal(opens("192.0.2.1", 61000), 61000);
+    assert_int_equal(take("192.0.2.1", 81, 61000), 0);
+}
+
+static void attempts_over_the_budget_count_too(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        count("192.0.2.1", 80, 1000 + (int64_t)i * 100);
+    }
+    assert_int_equal(opens("192.0.2.1", 20000), 1000 + 96 * 100 + DIAL_BUDGET_WINDOW_MS);
+    assert_int_equal(opens("192.0.2.2", 20000), 1000 + 84 * 100 + DIAL_BUDGET_WINDOW_MS);
+    assert_int_equal(opens("192.0.3.1", 20000), 20000);
+}
+
+static void when_no_more_can_be_counted_it_opens_with_the_oldest(void **state)
+{
+    (void)state;
+    struct endpoint to = {.ip_size = 4, .ip = {10}, .port = 80};
+    for (unsigned i = 0; i < DIAL_BUDGET_REMEMBERED + 10; i++) {
+        to.ip[1] = (uint8_t)(i >> 8);
+        to.ip[2] = (uint8_t)i;
+        dial_budget_count(budget, &to, 1000 + i);
+    }
+    assert_int_equal(opens("192.0.2.1", 9000), 1000 + DIAL_BUDGET_WINDOW_MS);
+    assert_int_equal(take("192.0.2.1", 80, 9000), -ENOSPC);
+    assert_int_equal(take("192.0.2.1", 80, 1000 + DIAL_BUDGET_WINDOW_MS), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -161,6 +214,9 @@ int main(void)
         CASE(named_a_thousand_times_a_victim_is_dialed_four_times),
         CASE(naming_many_others_does_not_reset_a_victim),
         CASE(a_million_addresses_are_remembered_within_bounds),
+        CASE(attempts_made_in_any_case_leave_less_to_what_others_name),
+        CASE(attempts_over_the_budget_count_too),
+        CASE(when_no_more_can_be_counted_it_opens_with_the_oldest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -288,59 +288,29 @@ static void one_that_lives_does_not_wait_behind_the_dead(void **state)
     assert_ptr_equal(take_next(), fresh);
 }
 
-/* Dials within any minute, learned targets only. */
-static void assert_window(const int64_t *times, unsigned count, unsigned limit)
-{
-    for (unsigned i = 0; i + limit < count; i++) {
-        assert_true(times[i + limit] - times[i] >= TARGETS_WINDOW_MS);
-    }
-}
-
-static void a_learned_address_is_dialed_four_times_a_minute_at_most(void **state)
+static void what_is_given_back_lets_others_go_first(void **state)
 {
     (void)state;
-    int64_t times[256];
-    unsigned count = 0;
-    for (uint16_t port = 1; port <= 40; port++) {
-        (void)add("192.0.2.1", port, TARGET_LEARNED);
-    }
-    int64_t began = now;
-    while (now < began + HOUR && count < 256) {
-        struct target *target = take_next();
-        times[count++] = now;
-        target_failed(targets, target, NOBODY, now, throw());
-    }
-    assert_true(count > 100); /* but it goes on */
-    assert_window(times, count, TARGETS_PER_ADDRESS);
+    struct target *first = add("192.0.2.1", 80, TARGET_ADDED);
+    struct target *second = add("192.0.2.2", 80, TARGET_ADDED);
+    assert_ptr_equal(targets_take(targets, now), first);
+    targets_give_back(targets, first, now + 40000);
+    assert_ptr_equal(targets_take(targets, now), second);
+    assert_null(targets_take(targets, now));
+    assert_int_equal(targets_due_ms(targets, now), now + 40000);
+    assert_int_equal(first->attempts, 0);
 }
 
-static void a_learned_network_is_dialed_sixteen_times_a_minute_at_most(void **state)
+/* However many of them there are, and however often they are looked at. */
+static void what_is_given_back_costs_nobody_a_dial(void **state)
 {
     (void)state;
-    int64_t times[1024];
-    unsigned count = 0;
-    for (unsigned i = 1; i <= 200; i++) {
-        char ip[32];
-        (void)snprintf(ip, sizeof ip, "192.0.2.%u", i);
-        (void)add(ip, 4000, TARGET_LEARNED);
+    fill(500, TARGET_ADDED, 1);
+    for (int i = 0; i < 500; i++) {
+        targets_give_back(targets, targets_take(targets, now), now + HOUR);
     }
-    int64_t began = now;
-    while (now < began + HOUR && count < 1024) {
-        struct target *target = take_next();
-        times[count++] = now;
-        target_failed(targets, target, NOBODY, now, throw());
-    }
-    assert_true(count > 500);
-    assert_window(times, count, TARGETS_PER_NETWORK);
-}
-
-static void this_machine_is_nobodys_victim(void **state)
-{
-    (void)state;
-    for (uint16_t port = 1; port <= 30; port++) {
-        (void)add("127.0.0.1", port, TARGET_LEARNED);
-    }
-    for (int i = 0; i < 30; i++) {
+    fill(TARGETS_BURST, TARGET_ADDED, 2);
+    for (int i = 0; i < TARGETS_BURST; i++) {
         assert_non_null(targets_take(targets, now));
     }
 }
@@ -415,9 +385,8 @@ int main(void)
         CASE(dials_in_progress_are_bounded),
         CASE(dead_targets_cost_a_bounded_number_of_dials),
         CASE(one_that_lives_does_not_wait_behind_the_dead),
-        CASE(a_learned_address_is_dialed_four_times_a_minute_at_most),
-        CASE(a_learned_network_is_dialed_sixteen_times_a_minute_at_most),
-        CASE(this_machine_is_nobodys_victim),
+        CASE(what_is_given_back_lets_others_go_first),
+        CASE(what_is_given_back_costs_nobody_a_dial),
         CASE(what_was_put_off_is_not_counted),
         CASE(nothing_overflows_however_long_it_fails),
         CASE(addresses_are_read_as_written),
