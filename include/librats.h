@@ -565,11 +565,11 @@ RATS_API int rats_is_peer_limit_reached(rats_client_t client);
  * @param transports  RATS_TRANSPORT_ bits that may be used; 0 = any
  * @param timeout_ms  milliseconds to try, at most 600000; <= 0 = 15000
  * @return RATS_SUCCESS once there is a usable link, also if there was one before;
- *         RATS_ERROR_NOT_SUPPORTED if the instance has none of these transports;
+ *         RATS_ERROR_NOT_SUPPORTED if the daemon can dial over none of these transports;
  *         RATS_ERROR_TIMEOUT; RATS_ERROR_OPERATION_FAILED (refused, unreachable, or our own
  *         address); RATS_ERROR_NOT_RUNNING; RATS_ERROR_INVALID_PARAMETER
- * Blocks that long at most. Thread-safe; may be called from a callback. IPC: peer.connect,
- * instance.get. Since 1.0.
+ * Blocks that long at most. Thread-safe; may be called from a callback. IPC: peer.connect.
+ * Since 1.0.
  */
 RATS_API rats_error_t rats_connect_with(rats_client_t client, const char *host, int port,
                                         unsigned transports, int timeout_ms);

@@ -254,8 +254,10 @@ char *document_print(json_t *document);
 
 /* RATS_SUCCESS, or RATS_ERROR_INVALID_PARAMETER with the last error set. */
 int peers_check_address(const char *host, int port);
-/* Dials and waits; timeout_ms <= 0: CONNECT_TIMEOUT_MS. Any code with the last error set. */
-int peers_dial(struct client *client, const char *host, int port, int timeout_ms);
+/* Dials and waits. transports: words, taken; NULL: any. timeout_ms <= 0: CONNECT_TIMEOUT_MS. Any
+ * code with the last error set. */
+int peers_dial(struct client *client, const char *host, int port, json_t *transports,
+               int timeout_ms);
 
 /* channels.c --------------------------------------------------------------------------------- */
 

@@ -26,19 +26,21 @@ static int check_started(const struct client *client)
                : error_set(RATS_ERROR_NOT_RUNNING, "the session is not started; call rats_start()");
 }
 
-int peers_dial(struct client *client, const char *host, int port, int timeout_ms)
+int peers_dial(struct client *client, const char *host, int port, json_t *transports,
+               int timeout_ms)
 {
     client_lock(client);
     const int code = check_started(client);
     client_unlock(client);
     if (code != RATS_SUCCESS) {
+        json_decref(transports);
         return code;
     }
     timeout_ms = timeout_ms <= 0               ? CONNECT_TIMEOUT_MS
                  : timeout_ms > CONNECT_MAX_MS ? CONNECT_MAX_MS
                                                : timeout_ms;
-    json_t *params =
-        json_pack("{s:s, s:i, s:i}", "host", host, "port", port, "timeout_ms", timeout_ms);
+    json_t *params = json_pack("{s:s, s:i, s:i, s:o*}", "host", host, "port", port, "timeout_ms",
+                               timeout_ms, "transports", transports);
     if (params == NULL) {
         return error_set(RATS_ERROR_INVALID_PARAMETER, "the host is not UTF-8 text");
     }
@@ -52,7 +54,7 @@ int rats_connect(rats_client_t handle, const char *host, int port)
     if (client == NULL || peers_check_address(host, port) != RATS_SUCCESS) {
         return 0;
     }
-    return peers_dial(client, host, port, CONNECT_TIMEOUT_MS) == RATS_SUCCESS ? 1 : 0;
+    return peers_dial(client, host, port, NULL, CONNECT_TIMEOUT_MS) == RATS_SUCCESS ? 1 : 0;
 }
 
 static int refuse_relay(struct client *client, const char *host, int port)
@@ -82,7 +84,7 @@ rats_error_t rats_connect_with_strategy(rats_client_t handle, const char *host, 
     if (code == RATS_SUCCESS) {
         code = strategy == RATS_STRATEGY_TURN_RELAY
                    ? refuse_relay(client, host, port)
-                   : peers_dial(client, host, port, CONNECT_TIMEOUT_MS);
+                   : peers_dial(client, host, port, NULL, CONNECT_TIMEOUT_MS);
     }
     return error_v1(code);
 }

@@ -83,6 +83,22 @@ unsigned rats_get_peer_transports(rats_client_t handle, const char *peer_id)
     return read_peer(handle, peer_id, read_transports);
 }
 
+/* NULL, which leaves the member out of a call, when any will do. */
+static json_t *words_of(unsigned bits)
+{
+    if (bits == 0) {
+        return NULL;
+    }
+    json_t *words = json_array();
+    if (bits & RATS_TRANSPORT_TCP) {
+        (void)json_array_append_new(words, json_string("tcp"));
+    }
+    if (bits & RATS_TRANSPORT_UDP) {
+        (void)json_array_append_new(words, json_string("udp"));
+    }
+    return words;
+}
+
 rats_error_t rats_connect_with(rats_client_t handle, const char *host, int port,
                                unsigned transports, int timeout_ms)
 {
@@ -92,16 +108,13 @@ rats_error_t rats_connect_with(rats_client_t handle, const char *host, int port,
     }
     int code = peers_check_address(host, port);
     if (code == RATS_SUCCESS && (transports & ~ALL_TRANSPORTS) != 0) {
-        code = error_set(RATS_ERROR_INVALID_PARAMETER, "%#x is no set of transports", transports);
+        code = error_set(RATS_ERROR_INVALID_PARAMETER,
+                         "transports: %#x is no set of RATS_TRANSPORT_ bits", transports);
     }
-    if (code != RATS_SUCCESS) {
-        return (rats_error_t)code;
+    if (code == RATS_SUCCESS) {
+        code = peers_dial(client, host, port, words_of(transports), timeout_ms);
     }
-    if (transports != 0 && (transports & rats_get_transports(handle)) == 0) {
-        return (rats_error_t)error_set(RATS_ERROR_NOT_SUPPORTED,
-                                       "the instance has none of these transports");
-    }
-    return (rats_error_t)peers_dial(client, host, port, timeout_ms);
+    return (rats_error_t)code;
 }
 
 /* (locked) NULL: any will do. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "service/peer_json.h"
 #include "util/alloc.h"
@@ -122,10 +123,26 @@ static void on_dial_cancel(void *arg)
     pending_dial_free(pending);
 }
 
+/* TCP is what there is to dial with. */
+static bool may_use_tcp(const json_t *transports)
+{
+    bool named = transports == NULL || json_array_size(transports) == 0;
+    for (size_t i = 0; i < json_array_size(transports) && !named; i++) {
+        named = strcmp(json_string_value(json_array_get(transports, i)), "tcp") == 0;
+    }
+    return named;
+}
+
 static void on_connect(void *self, struct request *request)
 {
     struct peers *peers = self;
     const json_t *params = request_params(request);
+    if (!may_use_tcp(json_object_get(params, "transports"))) {
+        request_fail(
+            request, E_NOT_SUPPORTED,
+            "transports: this daemon dials over tcp only; name it, or leave the field out");
+        return;
+    }
     const json_t *timeout = json_object_get(params, "timeout_ms");
     struct peer_id id = peer_param(request);
     struct dial_target target = {

@@ -376,21 +376,24 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .name = "peer.connect",
             .stability = STABLE,
             .summary = "Dials an address and answers once the peer behind it is usable.",
-            .params = FIELDS(F_TEXT("host", FIELD_REQUIRED,
-                                    "name or address; names are resolved by the daemon", 1, 255),
-                             F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),
-                             F_UINT_DEFAULT("timeout_ms",
-                                            "milliseconds for the name and all its addresses "
-                                            "together; each of these has at most 15 s, until the "
-                                            "handshake is done",
-                                            1, 600000, "15000"),
-                             F_PEER("peer", 0,
-                                    "refuse the link unless this peer answers; default: any peer")),
+            .params =
+                FIELDS(F_TEXT("host", FIELD_REQUIRED,
+                              "name or address; names are resolved by the daemon", 1, 255),
+                       F_UINT("port", FIELD_REQUIRED, "port", 1, 65535),
+                       F_UINT_DEFAULT("timeout_ms",
+                                      "milliseconds for the name and all its addresses "
+                                      "together; each of these has at most 15 s, until the "
+                                      "handshake is done",
+                                      1, 600000, "15000"),
+                       F_PEER("peer", 0,
+                              "refuse the link unless this peer answers; default: any peer"),
+                       F_WORDS("transports", 0,
+                               "those that may be used; default: all the daemon has", "tcp|udp")),
             .result = FIELDS(F_PEER("peer", FIELD_REQUIRED, "the peer that answered"),
-                             F_BOOL("already", FIELD_REQUIRED,
-                                    "whether it was connected before the call")),
-            .errors = ERRORS(E_CONNECT_FAILED, E_TIMEOUT, E_NOT_RUNNING, E_BUSY),
-            .api = "rats_connect rats_connect_with_strategy",
+                             F_BOOL("already",
+                                    FIELD_REQUIRED, "whether it was connected before the call")),
+            .errors = ERRORS(E_CONNECT_FAILED, E_TIMEOUT, E_NOT_RUNNING, E_BUSY, E_NOT_SUPPORTED),
+            .api = "rats_connect rats_connect_with rats_connect_with_strategy",
             .ctl = "connect",
         },
     [M_PEER_DISCONNECT] =

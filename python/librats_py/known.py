@@ -73,7 +73,7 @@ class KnownMethods(ClientBase):
         Raises:
             RatsError: not reachable, or refused
             RatsTimeoutError: no answer in that time
-            RatsNotSupportedError: the instance has none of these transports
+            RatsNotSupportedError: the daemon can dial over none of these transports
             RatsInvalidParameterError: a bad argument
             RatsNotRunningError: not started, or the daemon is gone
         """

@@ -44,8 +44,9 @@ def test_transports(two: Tuple[Ratsd, Ratsd]) -> None:
         with pytest.raises(RatsInvalidParameterError):
             client.connect_with("127.0.0.1", second.port, 8)
         if client.get_transports() == ["tcp"]:
-            with pytest.raises(RatsNotSupportedError):
+            with pytest.raises(RatsNotSupportedError) as refused:
                 client.connect_with("127.0.0.1", second.port, Transport.UDP)
+            assert "transports" in str(refused.value.detail)
         with pytest.raises(RatsError):
             client.connect_with("127.0.0.1", 9, timeout=5)
 

@@ -209,6 +209,22 @@ def test_a_dial_ends_in_time(daemon, black_hole):
     assert time.monotonic() - begun >= 0.45
 
 
+def test_a_dial_keeps_to_the_transports_it_was_given(shared_daemon, black_hole):
+    """There is nothing but TCP yet: a call that rules it out is refused, and says why."""
+    client = shared_daemon.client()
+    with pytest.raises(ratsipc.Failed) as failed:
+        client.call("peer.connect", dict(black_hole(7), transports=["udp"]))
+    assert failed.value.error == "not_supported"
+    assert "transports" in failed.value.text
+    for words in (["tcp"], ["udp", "tcp"], []):
+        with pytest.raises(ratsipc.Failed) as failed:
+            client.call("peer.connect", dict(black_hole(7), transports=words, timeout_ms=200))
+        assert failed.value.error == "timeout"
+    with pytest.raises(ratsipc.Failed) as failed:
+        client.call("peer.connect", dict(black_hole(7), transports=["pigeon"]))
+    assert failed.value.error == "invalid_parameter"
+
+
 def test_the_log_level_can_be_read_and_set(shared_daemon):
     client = shared_daemon.client()
     before = client.call("log.get_level")["level"]

@@ -133,6 +133,41 @@ static void connecting_asks_the_daemon_to_dial(void **state)
                      RATS_ERROR_INVALID_PARAMETER);
 }
 
+static intptr_t connect_over(void *arg)
+{
+    const unsigned *transports = arg;
+    return rats_connect_with(client, "example.org", 4711, *transports, 0);
+}
+
+static void assert_connects_over(unsigned transports, const char *words)
+{
+    struct fake_task *task = fake_run(connect_over, &transports);
+    json_t *params = NULL;
+    uint64_t id = fake_expect_call(&daemon_side, "peer.connect", &params);
+    json_t *expected = words == NULL ? NULL : json_loads(words, 0, NULL);
+    assert_true(json_object_get(params, "transports") == expected ||
+                json_equal(json_object_get(params, "transports"), expected));
+    json_decref(expected);
+    json_decref(params);
+    fake_fail(&daemon_side, id, "not_supported", -9, "transports: not these");
+    assert_int_equal(fake_join(task), RATS_ERROR_NOT_SUPPORTED);
+}
+
+static void the_daemon_is_told_over_what_to_dial(void **state)
+{
+    (void)state;
+    attach("");
+    assert_int_equal(rats_connect_with(client, "x", 1, RATS_TRANSPORT_TCP, 0),
+                     RATS_ERROR_NOT_RUNNING);
+    fake_start(&daemon_side, client);
+    assert_connects_over(0, NULL);
+    assert_connects_over(RATS_TRANSPORT_TCP, "[\"tcp\"]");
+    assert_connects_over(RATS_TRANSPORT_UDP, "[\"udp\"]");
+    assert_connects_over(RATS_TRANSPORT_TCP | RATS_TRANSPORT_UDP, "[\"tcp\",\"udp\"]");
+    assert_int_equal(rats_connect_with(client, "x", 1, 4, 0), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_connect_with(client, "x", 0, 1, 0), RATS_ERROR_INVALID_PARAMETER);
+}
+
 static intptr_t demand(void *arg)
 {
     (void)arg;
@@ -180,6 +215,7 @@ int main(void)
         TEST(a_call_that_takes_too_long_is_cancelled),
         TEST(nonsense_never_reaches_the_daemon),
         TEST(connecting_asks_the_daemon_to_dial),
+        TEST(the_daemon_is_told_over_what_to_dial),
         TEST(limits_and_disconnects_go_to_the_daemon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
