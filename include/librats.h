@@ -1282,23 +1282,24 @@ RATS_API void rats_set_topic_binary_callback(rats_client_t client, const char *t
                                              rats_topic_binary_cb callback, void *user_data);
 
 /**
- * Set what runs when a peer joins a topic this session subscribes to. Peers that had
- * joined when the session subscribed, or when its subscription was said again to a daemon that was
- * gone, are told by rats_get_topic_peers().
+ * Set what runs for each peer in a topic this session subscribes to: once for those that are there
+ * when the session subscribes or starts, or is attached again to a daemon that was gone, and when
+ * another joins.
  *
  * @param client     handle, or NULL (nothing happens); borrowed
  * @param topic      name of the topic; copied; need not be subscribed to yet
  * @param callback   runs on the dispatcher thread; NULL clears it
  * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
  * A replaced callback may still be running when this returns. Thread-safe; may be called from a
- * callback. IPC: topic.joined. Since 1.0.
+ * callback. IPC: topic.subscribe, topic.joined. Since 1.0.
  */
 RATS_API void rats_set_topic_peer_joined_callback(rats_client_t client, const char *topic,
                                                   rats_topic_peer_joined_cb callback,
                                                   void *user_data);
 
 /**
- * Set what runs when a peer leaves a topic this session subscribes to, or is gone.
+ * Set what runs when a peer leaves a topic this session subscribes to, or is gone, or the daemon
+ * is: exactly once for each that joined.
  *
  * @param client     handle, or NULL (nothing happens); borrowed
  * @param topic      name of the topic; copied; need not be subscribed to yet

@@ -16,7 +16,8 @@
 /* What the answer means to the library, beside being handed to the waiter. */
 enum call_purpose {
     CALL_PLAIN,
-    CALL_START, /* the session is started from this point of the stream on */
+    CALL_START,     /* the session is started from this point of the stream on */
+    CALL_SUBSCRIBE, /* it says who is in a topic at this point of the stream */
 };
 
 struct call {

@@ -80,7 +80,7 @@ static int tell_on(struct client *client, struct channel *channel, bool named, c
 {
     const unsigned serial = ++client->channel_serial;
     channel->serial = serial;
-    const int code = request_tell(client, M_CHANNEL_ON, channel_params(name, size));
+    const int code = request_tell(client, M_CHANNEL_ON, channel_params(name, size), CALL_PLAIN);
     if (code != RATS_SUCCESS) {
         channel = channel_find(client, name, size);
         if (channel != NULL && channel->serial == serial) {
@@ -114,7 +114,8 @@ int channel_set_untyped(struct client *client, const char *name, bool wanted)
     channel->untyped = false;
     const bool gone = !channel->named;
     forget_unwanted(client, channel);
-    return gone ? request_tell(client, M_CHANNEL_OFF, channel_params(name, size)) : RATS_SUCCESS;
+    return gone ? request_tell(client, M_CHANNEL_OFF, channel_params(name, size), CALL_PLAIN)
+                : RATS_SUCCESS;
 }
 
 void channels_replay(struct client *client)
@@ -190,7 +191,8 @@ rats_error_t rats_channel_off(rats_client_t handle, const char *channel)
         forget_unwanted(client, entry);
         if (gone) {
             /* It is given up here whatever the daemon says. */
-            (void)request_tell(client, M_CHANNEL_OFF, channel_params(channel, strlen(channel)));
+            (void)request_tell(client, M_CHANNEL_OFF, channel_params(channel, strlen(channel)),
+                               CALL_PLAIN);
             error_clear();
         }
         if (!client_in_callback(client)) {

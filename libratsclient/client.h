@@ -238,7 +238,8 @@ int request_begin(struct client *client, struct call *call, enum method_id metho
 int request_end(struct client *client, struct call *call, int timeout_ms, json_t **ret_result);
 /* (locked) Says something that is said again after reattaching, and waits: RATS_SUCCESS also while
  * the daemon is gone, which will then be told when it is back. params is taken. */
-int request_tell(struct client *client, enum method_id method, json_t *params);
+int request_tell(struct client *client, enum method_id method, json_t *params,
+                 enum call_purpose purpose);
 /* (locked) Sends a call that nobody waits for. params is taken. Without memory for it the session
  * is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
@@ -324,6 +325,11 @@ struct topic *topic_find(const struct client *client, const char *name, size_t s
 void topics_end(struct client *client);
 /* (locked) Keeps who joined, from the fields of a topic.joined or topic.left. 0 or -ENOMEM. */
 int topics_note_peer(struct client *client, const json_t *fields, bool joined);
+/* (locked) The same of those that a topic.subscribe found there, and says so if the session is
+ * started. */
+int topics_note_members(struct client *client, const json_t *answer);
+/* (locked) The session is started: everybody in a topic joins. */
+void topics_announce_members(struct client *client);
 /* (locked) The daemon is gone: everybody who joined leaves. */
 void topics_renounce_peers(struct client *client);
 /* (locked) Tells a new connection's daemon about all subscriptions. */

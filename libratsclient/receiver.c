@@ -111,7 +111,23 @@ static int begin_session(struct client *client, const struct call *call, size_t 
     }
     client->stream_epoch = client->epoch;
     announce_peers(client);
+    topics_announce_members(client);
     return 0;
+}
+
+/* (locked) Who is in a topic at this point of the stream. What the daemon said before comes first;
+ * an answer that is not understood changes nothing. */
+static int take_members(struct client *client, const struct frame *frame, size_t frame_start)
+{
+    const struct bytes text = answer_text(frame);
+    json_t *answer = NULL;
+    int rc = json_read((const char *)text.data, text.size, &answer);
+    if (rc != -ENOMEM) {
+        rc = hand_over(client, frame_start);
+    }
+    rc = rc == 0 ? topics_note_members(client, answer) : rc;
+    json_decref(answer);
+    return rc;
 }
 
 static void explain_unattended(const struct call *call, struct bytes text)
@@ -139,13 +155,21 @@ static int on_answer(struct client *client, const struct frame *frame)
     if (failed) {
         explain_unattended(call, text);
     }
-    const bool starts = call->purpose == CALL_START && !failed;
+    const enum call_purpose purpose = failed ? CALL_PLAIN : call->purpose;
     const size_t frame_start = stream_frame_start(&client->receiver.stream, frame);
     const struct call copy = *call;
     calls_finish(&client->calls, call, failed, text,
                  frame->head_size > 0 ? bytes_make(frame->body, frame->body_size)
                                       : bytes_make(NULL, 0));
-    return starts ? begin_session(client, &copy, frame_start) : 0;
+    switch (purpose) {
+    case CALL_START:
+        return begin_session(client, &copy, frame_start);
+    case CALL_SUBSCRIBE:
+        return take_members(client, frame, frame_start);
+    case CALL_PLAIN:
+        break;
+    }
+    return 0;
 }
 
 /* (locked) Keeps the mirror. Malformed events of a broken daemon change nothing; without memory the

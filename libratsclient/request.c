@@ -199,9 +199,10 @@ int request_end(struct client *client, struct call *call, int timeout_ms, json_t
     return code;
 }
 
-int request_tell(struct client *client, enum method_id method, json_t *params)
+int request_tell(struct client *client, enum method_id method, json_t *params,
+                 enum call_purpose purpose)
 {
-    struct call call = {0};
+    struct call call = {.purpose = purpose};
     if (!client->attached) {
         json_decref(params);
         return RATS_SUCCESS;

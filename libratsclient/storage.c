@@ -316,7 +316,8 @@ static void begin_watch(struct client *client, const char *prefix, rats_storage_
     memcpy(watch->prefix, prefix, size + 1);
     list_init(&watch->link);
     list_append(&client->watches, &watch->link);
-    if (request_tell(client, M_STORAGE_WATCH, prefix_params(prefix, size)) != RATS_SUCCESS) {
+    if (request_tell(client, M_STORAGE_WATCH, prefix_params(prefix, size), CALL_PLAIN) !=
+        RATS_SUCCESS) {
         watch = find(client, prefix, size);
         if (watch != NULL && watch->serial == serial) {
             forget(watch);
@@ -329,7 +330,8 @@ static void end_watch(struct client *client, struct watch *watch, const char *pr
 {
     forget(watch);
     /* It is given up here whatever the daemon says. */
-    (void)request_tell(client, M_STORAGE_UNWATCH, prefix_params(prefix, strlen(prefix)));
+    (void)request_tell(client, M_STORAGE_UNWATCH, prefix_params(prefix, strlen(prefix)),
+                       CALL_PLAIN);
     error_clear();
 }
 

@@ -2,9 +2,9 @@
  *
  * A topic has an entry while the handle subscribes to it or has a callback for it; the two come and
  * go independently of each other (api.md 3.14). The subscriptions here are the mirror of the
- * daemon's, so asking for them costs nothing, and are said again after reattaching. Peers that
- * joined while we subscribed are kept, so that each of them leaves exactly once, also when the
- * daemon is gone. */
+ * daemon's, so asking for them costs nothing, and are said again after reattaching. The peers of
+ * each are kept, so that each joins and leaves exactly once, whether it was there before us or came
+ * later, and also when the daemon goes and comes back. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +102,7 @@ static int tell_subscribed(struct client *client, struct topic *topic, const cha
 {
     const unsigned serial = ++client->topic_serial;
     topic->serial = serial;
-    const int code = request_tell(client, M_TOPIC_SUBSCRIBE, topic_params(topic));
+    const int code = request_tell(client, M_TOPIC_SUBSCRIBE, topic_params(topic), CALL_SUBSCRIBE);
     topic = topic_find(client, name, strlen(name));
     if (code != RATS_SUCCESS && topic != NULL && topic->subscribed && topic->serial == serial) {
         topic->subscribed = false;
@@ -161,7 +161,7 @@ rats_error_t rats_unsubscribe_from_topic(rats_client_t handle, const char *topic
         json_t *params = topic_params(entry);
         end_subscription(client, entry);
         /* It has ended here whatever the daemon says. */
-        (void)request_tell(client, M_TOPIC_UNSUBSCRIBE, params);
+        (void)request_tell(client, M_TOPIC_UNSUBSCRIBE, params, CALL_PLAIN);
         error_clear();
         if (!client_in_callback(client)) {
             client_wait_quiet(client);
@@ -191,7 +191,7 @@ void topics_replay(struct client *client)
     for (const struct topic *topic = map_next(&client->topics, &cursor); topic != NULL;
          topic = map_next(&client->topics, &cursor)) {
         if (topic->subscribed) {
-            request_post(client, M_TOPIC_SUBSCRIBE, topic_params(topic), CALL_PLAIN);
+            request_post(client, M_TOPIC_SUBSCRIBE, topic_params(topic), CALL_SUBSCRIBE);
         }
     }
 }
@@ -232,6 +232,22 @@ static struct topic_member *member_find(const struct topic *topic, const struct 
     return NULL;
 }
 
+/* 0; 1 when it is there already; -ENOMEM. */
+static int member_add(struct topic *topic, const struct peer_id *peer)
+{
+    if (member_find(topic, peer) != NULL) {
+        return 1;
+    }
+    struct topic_member *member = calloc(1, sizeof *member);
+    if (member == NULL) {
+        return -ENOMEM;
+    }
+    member->peer = *peer;
+    list_init(&member->node);
+    list_append(&topic->members, &member->node);
+    return 0;
+}
+
 int topics_note_peer(struct client *client, const json_t *fields, bool joined)
 {
     struct peer_id peer;
@@ -239,32 +255,74 @@ int topics_note_peer(struct client *client, const json_t *fields, bool joined)
     if (topic == NULL || !topic->subscribed) {
         return 0;
     }
+    if (joined) {
+        return member_add(topic, &peer) == -ENOMEM ? -ENOMEM : 0;
+    }
     struct topic_member *member = member_find(topic, &peer);
-    if (!joined && member != NULL) {
+    if (member != NULL) {
         member_free(member);
-    } else if (joined && member == NULL) {
-        member = calloc(1, sizeof *member);
-        if (member == NULL) {
-            return -ENOMEM;
-        }
-        member->peer = peer;
-        list_init(&member->node);
-        list_append(&topic->members, &member->node);
     }
     return 0;
 }
 
+/* (locked) */
+static void announce_member(struct client *client, const struct topic *topic,
+                            const struct peer_id *peer, enum event_id event)
+{
+    announce_event(client, proto_events[event].name,
+                   json_pack("{s:s, s:s%}", "peer", peer_id_format(peer).text, "topic", topic->name,
+                             topic->name_size));
+}
+
+int topics_note_members(struct client *client, const json_t *answer)
+{
+    const json_t *name = json_object_get(answer, "topic");
+    const json_t *members = json_object_get(answer, "members");
+    struct topic *topic =
+        json_is_string(name) ? topic_find(client, json_string_value(name), json_string_length(name))
+                             : NULL;
+    if (topic == NULL || !topic->subscribed) {
+        return 0;
+    }
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const char *text = json_string_value(json_array_get(members, i));
+        struct peer_id peer;
+        int rc = text == NULL || peer_id_parse(text, &peer) < 0 ? 1 : member_add(topic, &peer);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == 0 && client->stream_epoch != 0) {
+            announce_member(client, topic, &peer, EV_TOPIC_JOINED);
+        }
+    }
+    return 0;
+}
+
+void topics_announce_members(struct client *client)
+{
+    size_t cursor = 0;
+    for (const struct topic *topic = map_next(&client->topics, &cursor); topic != NULL;
+         topic = map_next(&client->topics, &cursor)) {
+        LIST_EACH(&topic->members, node)
+        {
+            const struct topic_member *member = CONTAINER_OF(node, struct topic_member, node);
+            announce_member(client, topic, &member->peer, EV_TOPIC_JOINED);
+        }
+    }
+}
+
 void topics_renounce_peers(struct client *client)
 {
+    const bool announced = !client->started || client->stream_epoch != 0;
     size_t cursor = 0;
     for (struct topic *topic = map_next(&client->topics, &cursor); topic != NULL;
          topic = map_next(&client->topics, &cursor)) {
         LIST_EACH(&topic->members, node)
         {
             struct topic_member *member = CONTAINER_OF(node, struct topic_member, node);
-            announce_event(client, proto_events[EV_TOPIC_LEFT].name,
-                           json_pack("{s:s, s:s%}", "peer", peer_id_format(&member->peer).text,
-                                     "topic", topic->name, topic->name_size));
+            if (announced) {
+                announce_member(client, topic, &member->peer, EV_TOPIC_LEFT);
+            }
             member_free(member);
         }
     }

@@ -173,7 +173,7 @@ static int tell_on(struct client *client, struct message_type *type, const char 
 {
     const uint64_t serial = client->type_serial;
     type->serial = serial;
-    const int code = request_tell(client, M_TYPED_ON, type_params(name, size));
+    const int code = request_tell(client, M_TYPED_ON, type_params(name, size), CALL_PLAIN);
     type = find(client, name, size);
     if (code != RATS_SUCCESS && type != NULL && type->serial == serial) {
         type_free(client, type);
@@ -255,7 +255,7 @@ rats_error_t rats_off_message(rats_client_t handle, const char *type)
     } else {
         type_free(client, found);
         /* It is given up here whatever the daemon says. */
-        (void)request_tell(client, M_TYPED_OFF, type_params(type, strlen(type)));
+        (void)request_tell(client, M_TYPED_OFF, type_params(type, strlen(type)), CALL_PLAIN);
         error_clear();
         if (!client_in_callback(client)) {
             client_wait_quiet(client);

@@ -320,11 +320,11 @@ static void on_subscribe(void *self, struct request *request)
         fail_to_subscribe(request, result);
         return;
     }
-    struct gossip_topic_facts facts = {0};
-    (void)gossip_find_topic(topics->gossip, name, &facts);
     keep_beating(topics);
-    request_reply(request, json_pack("{s:b, s:I}", "already", (int)already, "peers",
-                                     (json_int_t)facts.subscribers));
+    json_t *members = topics_peers_json(topics, name, false);
+    request_reply(request, json_pack("{s:b, s:I, s:s%, s:o}", "already", (int)already, "peers",
+                                     (json_int_t)json_array_size(members), "topic",
+                                     (const char *)name.data, name.size, "members", members));
 }
 
 static void on_unsubscribe(void *self, struct request *request)

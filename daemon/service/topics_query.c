@@ -55,9 +55,8 @@ static int compare_ids(const void *a, const void *b)
     return peer_id_compare(a, b);
 }
 
-static void reply_peers(const struct topics *topics, struct request *request, bool only_mesh)
+json_t *topics_peers_json(const struct topics *topics, struct bytes name, bool only_mesh)
 {
-    struct bytes name = topics_requested(request);
     struct gossip_topic_facts facts = {0};
     (void)gossip_find_topic(topics->gossip, name, &facts);
     struct peer_id *ids = xalloc((facts.subscribers + 1) * sizeof *ids);
@@ -68,7 +67,14 @@ static void reply_peers(const struct topics *topics, struct request *request, bo
         (void)json_array_append_new(peers, json_string(peer_id_format(&ids[i]).text));
     }
     free(ids);
-    request_reply(request, json_pack("{s:o}", "peers", peers));
+    return peers;
+}
+
+static void reply_peers(const struct topics *topics, struct request *request, bool only_mesh)
+{
+    request_reply(request,
+                  json_pack("{s:o}", "peers",
+                            topics_peers_json(topics, topics_requested(request), only_mesh)));
 }
 
 void topics_on_peers(void *self, struct request *request)

@@ -63,8 +63,8 @@ const struct event_row proto_events[EVENT_COUNT] = {
     [EV_TOPIC_JOINED] =
         {
             .name = "topic.joined",
-            .summary = "A connected peer subscribes to a topic of this session; not told of those "
-                       "that did when the session subscribed.",
+            .summary = "A connected peer subscribes to a topic of this session; of those that did "
+                       "when the session subscribed, topic.subscribe tells.",
             .fields = TOPIC_FIELDS,
             .callback = "rats_set_topic_peer_joined_callback",
         },

@@ -674,8 +674,12 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                        "this instance subscribes.",
             .params = TOPIC_PARAMS,
             .result =
-                FIELDS(F_BOOL("already", FIELD_REQUIRED, "whether this session subscribed before"),
-                       F_UINT("peers", FIELD_REQUIRED, "connected peers that subscribe now", 0, 0)),
+                FIELDS(
+                    F_BOOL("already", FIELD_REQUIRED, "whether this session subscribed before"),
+                    F_UINT("peers", FIELD_REQUIRED, "connected peers that subscribe now", 0, 0),
+                    F_TEXT("topic", FIELD_REQUIRED, "name of the topic", 1, MESSAGE_HEAD_MAX_NAME),
+                    F_WORDS("members", FIELD_REQUIRED,
+                            "ids of those peers, sorted; topic.joined tells of later ones", NULL)),
             .errors = NO_ERRORS,
             .api = "rats_subscribe_to_topic",
             .ctl = "sub",

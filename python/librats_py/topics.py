@@ -163,7 +163,8 @@ class TopicMethods(ClientBase):
     def set_topic_peer_joined_callback(
         self, topic: str, callback: Optional[TopicPeerJoinedCallback]
     ) -> None:
-        """``callback(peer_id, topic)`` when a peer subscribes while this client does."""
+        """``callback(peer_id, topic)`` once for each peer in a topic this client subscribes to:
+        those that are there already, and those that come later."""
         self._set_topic("joined", topic, callback)
 
     def set_topic_peer_left_callback(

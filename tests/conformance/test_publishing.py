@@ -69,8 +69,9 @@ def test_a_subscriber_here_that_reads_late_loses_nothing(shared_daemon):
 
 def test_subscriptions_are_counted_and_listed(shared_daemon):
     client = shared_daemon.client()
-    assert client.call("topic.subscribe", {"topic": "b"}) == {"already": False, "peers": 0}
-    assert client.call("topic.subscribe", {"topic": "b"}) == {"already": True, "peers": 0}
+    assert client.call("topic.subscribe", {"topic": "b"}) == {
+        "already": False, "peers": 0, "topic": "b", "members": []}
+    assert client.call("topic.subscribe", {"topic": "b"})["already"] is True
     client.call("topic.subscribe", {"topic": "a"})
     shared_daemon.client().subscribe("c")
     assert client.call("topic.list") == {"topics": ["a", "b"]}
@@ -125,6 +126,9 @@ def test_two_instances(shared_pair):
     one, two = first.client().subscribe("news"), second.client().subscribe("news")
     wait_until(lambda: ids_of(one, "topic.peers", "news") == [second.peer_id], "they know")
     wait_until(lambda: ids_of(two, "topic.mesh", "news") == [first.peer_id], "they are a mesh")
+    late = second.client()
+    assert late.call("topic.subscribe", {"topic": "news"})["members"] == [first.peer_id]
+    late.call("topic.unsubscribe", {"topic": "news"})
     assert one.publish("news", b"hello") == 1
     assert two.wait_message() == (first.peer_id, "news", b"hello", first.peer_id, 0)
     third = second.client()

@@ -234,6 +234,71 @@ static void peers_join_and_leave(void **state)
     expect_seen(3, "joined bob news\ntext bob news 'x'\nbytes bob news 1\n");
 }
 
+/* The daemon says who is in the topic when it takes the subscription. */
+static void grant_with_members(const char *topic, const char *members)
+{
+    char result[512];
+    (void)snprintf(result, sizeof result,
+                   "{\"already\":false,\"peers\":0,\"topic\":\"%s\",\"members\":[%s]}", topic,
+                   members);
+    fake_reply(&daemon_side, fake_expect_call(&daemon_side, "topic.subscribe", NULL), result);
+}
+
+static void those_who_are_there_already_join_once(void **state)
+{
+    (void)state;
+    attach("");
+    hear("news");
+    struct fake_task *task = fake_run(subscribe, news);
+    grant_with_members("news", "\"" FAKE_BOB "\"");
+    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    peer_event("topic.joined", FAKE_EVE, "news"); /* nothing is said before the start */
+    fake_start(&daemon_side, client);
+    expect_seen(2, "joined bob news\njoined eve news\n");
+    peer_event("topic.left", FAKE_BOB, "news");
+    fake_hang_up(&daemon_side);
+    expect_seen(3, "left bob news\nleft eve news\ndaemon 0\n");
+    fake_accept(&daemon_side);
+    fake_answer_hello(&daemon_side, "");
+    grant_with_members("news", "\"" FAKE_BOB "\"");
+    const uint64_t start = fake_expect_call(&daemon_side, "session.start", NULL);
+    peer_event("topic.joined", FAKE_EVE, "news"); /* the session is not started yet */
+    fake_reply(&daemon_side, start, "{}");
+    expect_seen(3, "daemon 1\njoined bob news\njoined eve news\n");
+    task = fake_run(unsubscribe, news);
+    fake_grant(&daemon_side, "topic.unsubscribe");
+    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    task = fake_run(subscribe, news);
+    grant_with_members("news", "\"" FAKE_EVE "\",\"nobody\",7");
+    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    expect_seen(1, "joined eve news\n");
+}
+
+static void a_daemon_that_goes_before_the_session_is_started_again_takes_nobody_along(void **state)
+{
+    (void)state;
+    attach("");
+    hear("news");
+    struct fake_task *task = fake_run(subscribe, news);
+    grant_with_members("news", "\"" FAKE_BOB "\"");
+    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    fake_start(&daemon_side, client);
+    expect_seen(1, "joined bob news\n");
+    fake_hang_up(&daemon_side);
+    expect_seen(2, "left bob news\ndaemon 0\n");
+    fake_accept(&daemon_side);
+    fake_answer_hello(&daemon_side, "");
+    grant_with_members("news", "\"" FAKE_BOB "\"");
+    (void)fake_expect_call(&daemon_side, "session.start", NULL);
+    fake_hang_up(&daemon_side); /* nobody was told that Bob is back */
+    expect_seen(2, "daemon 1\ndaemon 0\n");
+    fake_accept(&daemon_side);
+    fake_answer_hello(&daemon_side, "");
+    grant_with_members("news", "\"" FAKE_BOB "\"");
+    fake_grant(&daemon_side, "session.start");
+    expect_seen(2, "daemon 1\njoined bob news\n");
+}
+
 static void stopping_ends_all_subscriptions_and_keeps_callbacks(void **state)
 {
     (void)state;
@@ -397,6 +462,8 @@ int main(void)
         TEST(each_callback_is_independent_and_null_clears),
         TEST(a_callback_may_change_everything),
         TEST(peers_join_and_leave),
+        TEST(those_who_are_there_already_join_once),
+        TEST(a_daemon_that_goes_before_the_session_is_started_again_takes_nobody_along),
         TEST(stopping_ends_all_subscriptions_and_keeps_callbacks),
         TEST(a_refused_subscription_is_none),
         TEST(what_is_published_reaches_the_daemon_without_any_peer),

@@ -200,6 +200,10 @@ static void the_answer_says_who_is_there_already(void **state)
     receive(a, GOSSIP_SUBSCRIBE, NULL, 0);
     const json_t *result = call(M_TOPIC_SUBSCRIBE, 1, "news")->result;
     assert_int_equal(json_integer_value(json_object_get(result, "peers")), 1);
+    assert_string_equal(json_string_value(json_object_get(result, "topic")), "news");
+    const json_t *members = json_object_get(result, "members");
+    assert_int_equal(json_array_size(members), 1);
+    assert_string_equal(json_string_value(json_array_get(members, 0)), peer_id_format(&a->id).text);
     assert_false(json_is_true(json_object_get(result, "already")));
     result = call(M_TOPIC_SUBSCRIBE, 1, "news")->result;
     assert_true(json_is_true(json_object_get(result, "already")));
