@@ -396,6 +396,7 @@ static void describe(const struct gossip_topic *topic, struct gossip_topic_facts
         .subscribers = topic->subscribers,
         .mesh = topic->subscribed ? topic->direct : 0,
         .fanout = topic->subscribed ? 0 : topic->direct,
+        .members = topic->count,
     };
 }
 
@@ -421,18 +422,19 @@ bool gossip_next_topic(const struct gossip *gossip, size_t *cursor,
     return true;
 }
 
-size_t gossip_topic_peers(const struct gossip *gossip, struct bytes name, bool only_mesh,
+size_t gossip_topic_peers(const struct gossip *gossip, struct bytes name, enum gossip_who who,
                           struct peer_id *ret_ids, size_t capacity)
 {
     const struct gossip_topic *topic = topic_find(gossip, name);
     size_t count = 0;
-    if (topic == NULL || (only_mesh && !topic->subscribed)) {
+    if (topic == NULL || (who == GOSSIP_IN_MESH && !topic->subscribed)) {
         return 0;
     }
-    size_t end = only_mesh ? topic->direct : topic->count;
+    size_t end = who == GOSSIP_IN_MESH ? topic->direct : topic->count;
     for (size_t i = 0; i < end && count < capacity; i++) {
-        if (topic->members[i]->subscribed) {
-            ret_ids[count++] = topic->members[i]->key.peer->id;
+        const struct gossip_member *member = topic->members[i];
+        if (who == GOSSIP_JOINED ? member->announced : member->subscribed) {
+            ret_ids[count++] = member->key.peer->id;
         }
     }
     return count;

@@ -85,6 +85,7 @@ struct gossip_topic_facts {
     size_t subscribers;
     size_t mesh;
     size_t fanout;
+    size_t members; /* at least as many as any list of its peers has */
 };
 
 /* Options are copied, callbacks borrowed. 0 or -ENOMEM. */
@@ -123,8 +124,12 @@ bool gossip_find_topic(const struct gossip *gossip, struct bytes name,
 /* Walks all topics: *cursor starts at 0; false at the end. */
 bool gossip_next_topic(const struct gossip *gossip, size_t *cursor,
                        struct gossip_topic_facts *ret_facts);
-/* The subscribers of a topic, or only those in our mesh: at most capacity ids; how many. */
-size_t gossip_topic_peers(const struct gossip *gossip, struct bytes name, bool only_mesh,
+/* Which peers of a topic: those that subscribe, those of them in our mesh, or those that on_member
+ * told of last as having joined, which it may do up to a second late. */
+enum gossip_who { GOSSIP_SUBSCRIBERS, GOSSIP_IN_MESH, GOSSIP_JOINED };
+
+/* At most capacity ids; how many. */
+size_t gossip_topic_peers(const struct gossip *gossip, struct bytes name, enum gossip_who who,
                           struct peer_id *ret_ids, size_t capacity);
 
 #endif

@@ -321,7 +321,7 @@ static void on_subscribe(void *self, struct request *request)
         return;
     }
     keep_beating(topics);
-    json_t *members = topics_peers_json(topics, name, false);
+    json_t *members = topics_peers_json(topics, name, GOSSIP_JOINED); /* events tell the rest */
     request_reply(request, json_pack("{s:b, s:I, s:s%, s:o}", "already", (int)already, "peers",
                                      (json_int_t)json_array_size(members), "topic",
                                      (const char *)name.data, name.size, "members", members));

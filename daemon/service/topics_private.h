@@ -26,8 +26,8 @@ struct topics {
 struct bytes topics_requested(const struct request *request);
 
 /* topics_query.c */
-/* The ids of the peers that subscribe, or of those in the mesh, sorted. */
-json_t *topics_peers_json(const struct topics *topics, struct bytes name, bool only_mesh);
+/* Ids of the topic's peers, sorted. */
+json_t *topics_peers_json(const struct topics *topics, struct bytes name, enum gossip_who who);
 void topics_on_list(void *self, struct request *request);
 void topics_on_peers(void *self, struct request *request);
 void topics_on_mesh(void *self, struct request *request);

@@ -55,12 +55,12 @@ static int compare_ids(const void *a, const void *b)
     return peer_id_compare(a, b);
 }
 
-json_t *topics_peers_json(const struct topics *topics, struct bytes name, bool only_mesh)
+json_t *topics_peers_json(const struct topics *topics, struct bytes name, enum gossip_who who)
 {
     struct gossip_topic_facts facts = {0};
     (void)gossip_find_topic(topics->gossip, name, &facts);
-    struct peer_id *ids = xalloc((facts.subscribers + 1) * sizeof *ids);
-    size_t count = gossip_topic_peers(topics->gossip, name, only_mesh, ids, facts.subscribers);
+    struct peer_id *ids = xalloc((facts.members + 1) * sizeof *ids);
+    size_t count = gossip_topic_peers(topics->gossip, name, who, ids, facts.members);
     qsort(ids, count, sizeof *ids, compare_ids);
     json_t *peers = json_array();
     for (size_t i = 0; i < count; i++) {
@@ -70,21 +70,20 @@ json_t *topics_peers_json(const struct topics *topics, struct bytes name, bool o
     return peers;
 }
 
-static void reply_peers(const struct topics *topics, struct request *request, bool only_mesh)
+static void reply_peers(const struct topics *topics, struct request *request, enum gossip_who who)
 {
-    request_reply(request,
-                  json_pack("{s:o}", "peers",
-                            topics_peers_json(topics, topics_requested(request), only_mesh)));
+    request_reply(request, json_pack("{s:o}", "peers",
+                                     topics_peers_json(topics, topics_requested(request), who)));
 }
 
 void topics_on_peers(void *self, struct request *request)
 {
-    reply_peers(self, request, false);
+    reply_peers(self, request, GOSSIP_SUBSCRIBERS);
 }
 
 void topics_on_mesh(void *self, struct request *request)
 {
-    reply_peers(self, request, true);
+    reply_peers(self, request, GOSSIP_IN_MESH);
 }
 
 /* ---- all topics ---- */

@@ -74,8 +74,9 @@ static bool validate(void *arg, const struct gossip_delivery *delivery)
 static void verify_members(const struct gossip *gossip, const struct gossip_topic_facts *facts)
 {
     struct peer_id ids[PEERS];
-    require(gossip_topic_peers(gossip, facts->name, true, ids, PEERS) == facts->mesh);
-    require(gossip_topic_peers(gossip, facts->name, false, ids, PEERS) == facts->subscribers);
+    require(gossip_topic_peers(gossip, facts->name, GOSSIP_IN_MESH, ids, PEERS) == facts->mesh);
+    require(gossip_topic_peers(gossip, facts->name, GOSSIP_SUBSCRIBERS, ids, PEERS) ==
+            facts->subscribers);
 }
 
 /* After every step all topics are looked at, and one of them by its name; that costs most. */

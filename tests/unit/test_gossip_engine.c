@@ -363,13 +363,13 @@ static void topics_can_be_asked_about(void **state)
     assert_int_equal(facts.subscribers, 20);
     assert_int_equal(facts.mesh, 4);
     assert_int_equal(facts.fanout, 0);
-    assert_int_equal(gossip_topic_peers(d.gossip, news, false, ids, 64), 20);
-    assert_int_equal(gossip_topic_peers(d.gossip, news, true, ids, 64), 4);
-    assert_int_equal(gossip_topic_peers(d.gossip, news, false, ids, 7), 7);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_SUBSCRIBERS, ids, 64), 20);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_IN_MESH, ids, 64), 4);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_SUBSCRIBERS, ids, 7), 7);
     (void)publish("other", "x");
     assert_true(gossip_find_topic(d.gossip, bytes_from_string("other"), &facts));
     assert_int_equal(facts.fanout, 3);
-    assert_int_equal(gossip_topic_peers(d.gossip, facts.name, true, ids, 64), 0);
+    assert_int_equal(gossip_topic_peers(d.gossip, facts.name, GOSSIP_IN_MESH, ids, 64), 0);
     assert_false(gossip_find_topic(d.gossip, bytes_from_string("none"), &facts));
     size_t cursor = 0;
     size_t topics = 0;

@@ -57,7 +57,7 @@ static void the_mesh_is_filled_to_six_at_random(void **state)
     diary_beat(&d);
     assert_int_equal(facts().mesh, 6);
     struct peer_id grafted[6];
-    assert_int_equal(gossip_topic_peers(d.gossip, news, true, grafted, 6), 6);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_IN_MESH, grafted, 6), 6);
     unsigned far = 0;
     for (size_t i = 0; i < 6; i++) {
         far += grafted[i].bytes[1] >= 6;
@@ -71,7 +71,7 @@ static void lost_members_are_replaced_when_fewer_than_four_are_left(void **state
     come_up(0, 30);
     assert_int_equal(gossip_subscribe(d.gossip, news, d.now_ms), 0);
     struct peer_id mesh[6];
-    assert_int_equal(gossip_topic_peers(d.gossip, news, true, mesh, 6), 6);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_IN_MESH, mesh, 6), 6);
     gossip_peer_down(d.gossip, &mesh[0]);
     diary_receive(&d, &mesh[1], GOSSIP_UNSUBSCRIBE, "news");
     diary_beat(&d);
@@ -163,7 +163,7 @@ static void everybody_outside_the_mesh_hears_of_each_message(void **state)
         assert_int_equal(diary_count(&d, GOSSIP_IHAVE, NULL), 18 * i);
     }
     struct peer_id mesh[6];
-    assert_int_equal(gossip_topic_peers(d.gossip, news, true, mesh, 6), 6);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_IN_MESH, mesh, 6), 6);
     for (unsigned i = 0; i < 60; i++) {
         struct peer_id id = diary_peer(i);
         size_t direct = 0;

@@ -311,7 +311,12 @@ static void coming_and_going_is_told_once_a_second_at_most(void **state)
     diary_receive(&d, &a, GOSSIP_UNSUBSCRIBE, "news");
     assert_int_equal(d.joined, 2);
     assert_int_equal(d.left, 0);
+    struct peer_id ids[4];
+    struct bytes news = bytes_from_string("news");
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_SUBSCRIBERS, ids, 4), 1);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_JOINED, ids, 4), 2);
     diary_beat(&d);
+    assert_int_equal(gossip_topic_peers(d.gossip, news, GOSSIP_JOINED, ids, 4), 1);
     assert_int_equal(d.joined, 2);
     assert_int_equal(d.left, 1); /* as it stands now */
     diary_receive(&d, &a, GOSSIP_SUBSCRIBE, "news");
