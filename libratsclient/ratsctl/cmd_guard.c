@@ -247,6 +247,21 @@ static enum exit_code clear_limit(struct ctl *ctl, const char *id)
     return code;
 }
 
+/* Takes the limits. */
+static void print_limit(const struct ctl *ctl, const char *id, json_t *limit)
+{
+    if (ctl->output.json != JSON_NONE) {
+        output_object(&ctl->output, limit);
+        return;
+    }
+    struct table table;
+    table_init_plain(&table, 3);
+    add_limit(&table, id, limit);
+    output_table(&ctl->output, &table);
+    table_fini(&table);
+    json_decref(limit);
+}
+
 static enum exit_code set_limit(struct ctl *ctl, const char *id)
 {
     json_t *result = NULL;
@@ -256,18 +271,32 @@ static enum exit_code set_limit(struct ctl *ctl, const char *id)
                                (json_int_t)ctl->options->messages, "bytes_per_second",
                                (json_int_t)ctl->options->bytes),
                      &result);
+    if (code == EXIT_DONE) {
+        print_limit(ctl, id, result);
+    }
+    return code;
+}
+
+/* What holds for the peer: limits of its own, or those of all. */
+static enum exit_code show_limit(struct ctl *ctl, const char *id)
+{
+    json_t *result = NULL;
+    const enum exit_code code = session_call(ctl, M_LIMIT_LIST, NULL, &result);
     if (code != EXIT_DONE) {
         return code;
     }
-    if (ctl->output.json != JSON_NONE) {
-        output_object(&ctl->output, result);
-        return EXIT_DONE;
+    const json_t *held = result;
+    size_t index = 0;
+    json_t *limit = NULL;
+    json_array_foreach(json_object_get(result, "limits"), index, limit)
+    {
+        held = strcmp(member_text(limit, "peer"), id) == 0 ? limit : held;
     }
-    struct table table;
-    table_init_plain(&table, 3);
-    add_limit(&table, id, result);
-    output_table(&ctl->output, &table);
-    table_fini(&table);
+    print_limit(ctl, id,
+                json_pack("{s:s, s:b, s:I, s:I}", "peer", id, "own", (int)(held != result),
+                          "messages_per_second",
+                          (json_int_t)member_number(held, "messages_per_second"),
+                          "bytes_per_second", (json_int_t)member_number(held, "bytes_per_second")));
     json_decref(result);
     return EXIT_DONE;
 }
@@ -284,9 +313,6 @@ enum exit_code run_limit(struct ctl *ctl, char **arguments, int count)
     if (count == 0 && (sets || clears)) {
         return report(EXIT_USAGE, "say whose limits: ratsctl limit ID --messages=N --bytes=N");
     }
-    if (count > 0 && !sets && !clears) {
-        return report(EXIT_USAGE, "say which limits: --messages=N, --bytes=N or --clear");
-    }
     enum exit_code code = session_open(ctl, false);
     if (code == EXIT_DONE && count > 0) {
         code = session_find_peer(ctl, arguments[0], id);
@@ -297,5 +323,5 @@ enum exit_code run_limit(struct ctl *ctl, char **arguments, int count)
     if (count == 0) {
         return list_limits(ctl);
     }
-    return clears ? clear_limit(ctl, id) : set_limit(ctl, id);
+    return clears ? clear_limit(ctl, id) : sets ? set_limit(ctl, id) : show_limit(ctl, id);
 }

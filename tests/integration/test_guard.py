@@ -130,9 +130,13 @@ def test_limits_and_pings_by_ratsctl(pair):
     assert done.stdout.split() == [second.peer_id, "5", "65536"]
     assert first.ctl("limit").stdout.splitlines()[2].split() == [second.peer_id, "5", "65536"]
     assert json.loads(first.ctl("limit", "--json").stdout)["limits"][0]["messages_per_second"] == 5
+    assert first.ctl("limit", short).stdout.split() == [second.peer_id, "5", "65536"]
+    assert json.loads(first.ctl("limit", short, "--json").stdout)["own"] is True
     assert first.ctl("limit", short, "--clear").returncode == 0
+    assert first.ctl("limit", short).stdout.split() == [second.peer_id, "any", "any"]
+    assert json.loads(first.ctl("limit", short, "--json").stdout)["own"] is False
     assert first.ctl("limit", short, "--clear").returncode == 6
-    for words in (["limit", short], ["limit", "--clear"], ["limit", short, "--bytes=x"],
+    for words in (["limit", "--clear"], ["limit", short, "--bytes=x"],
                   ["limit", short, "--bytes=1K"], ["limit", short, "--messages=1", "--clear"]):
         assert first.ctl(*words).returncode == 2, words
     done = first.ctl("ping", short, "--count=2")
