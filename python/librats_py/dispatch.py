@@ -15,7 +15,7 @@ import logging
 import struct
 import threading
 from ctypes import string_at
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from .callbacks import (
     BinaryCallback,
@@ -33,6 +33,7 @@ from .callbacks import (
 )
 from .convert import VALUE_TYPES, decode_value
 from .exceptions import RatsError
+from .json_text import is_json, parse_json
 
 __all__ = ["Dispatcher"]
 
@@ -63,27 +64,13 @@ _Deliver = Callable[[str, bytes], None]
 _Route = Tuple[_Deliver, str, str]
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError("{} is not JSON".format(text))
-
-
-_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
-
-
-def _parse_json(text: str) -> Any:
-    """The value; ValueError or RecursionError when it is not JSON. Half a surrogate pair as an
-    escape is none either, which Python's own reader overlooks."""
-    value = _decode_json(text)
-    if "\\ud" in text or "\\uD" in text:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    return value
-
-
 def _text_of(data: bytes) -> str:
     if b"\0" in data:
         _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
         data = data[: data.index(b"\0")]
     return data.decode("utf-8", "replace")
+
+
 def _value(kind: Any, body: bytes) -> Any:
     """A value of the store as an event carries it."""
     try:
@@ -418,7 +405,7 @@ class Dispatcher:
     def _json_deliverer(callback: JsonCallback) -> _Deliver:
         def deliver(peer_id: str, data: bytes) -> None:
             try:
-                value = _decode_json(data.decode("utf-8"))
+                value = parse_json(data.decode("utf-8"))
             except (ValueError, RecursionError) as error:
                 _log.debug("json message of %d bytes dropped: %s", len(data), error)
                 return
@@ -433,9 +420,11 @@ class Dispatcher:
         def deliver(peer_id: str, data: bytes) -> None:
             try:
                 text = data.decode("utf-8-sig")
-                _parse_json(text)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 _log.debug("message of type %r dropped: %s", name, error)
+                return
+            if not is_json(text):
+                _log.debug("message of type %r dropped: %d bytes, not JSON", name, len(data))
                 return
             if callback is not None:
                 self._guarded("message", callback, peer_id, text)
@@ -466,7 +455,7 @@ class Dispatcher:
                 self._guarded("topic message", on_text, peer_id, topic, _text_of(data))
             if on_json is not None and generation == self._generation:
                 try:
-                    value = _parse_json(data.decode("utf-8"))
+                    value = parse_json(data.decode("utf-8"))
                 except (ValueError, RecursionError):
                     pass  # text topics and JSON topics are the same
                 else:
@@ -530,6 +519,7 @@ class Dispatcher:
             callback = self._topics.get(name, {}).get(kind)
         if subscribed:
             self._guarded("topic " + kind, callback, peer_id, topic)
+
     def _deliver_change(self, fields: Dict[str, Any], body: bytes, generation: int) -> None:
         key = fields.get("key")
         if not isinstance(key, str):

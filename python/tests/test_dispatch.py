@@ -310,9 +310,11 @@ def typed(name: bytes, body: bytes) -> bytes:
 def test_typed_messages_are_json_text(dispatcher: Dispatcher, calls: Calls) -> None:
     dispatcher.set_type(b"t", lambda peer, text: calls.append((peer, text)))
     dispatcher.set_channel(b"t", lambda peer, data: calls.append(("channel", data)))
-    good = [b'{"a":1}', b" 1 ", b"\xef\xbb\xbf[]", b'"\\ud83d\\ude00\\u0000"', b"1e999", b"9" * 30]
+    good = [b'{"a":1}', b" 1 ", b"\xef\xbb\xbf[]", b'"\\ud83d\\ude00\\u0000"', b"1e999", b"9" * 5000,
+            b"[" * 1000 + b"]" * 1000, b'{"a":[' * 499 + b'"\\ud83d\\ude00"' + b"]}" * 499]
     bad = [b"", b"x", b"1x", b"NaN", b"[1,]", b'"\xff"', b'"\0"', b'"\\ud800"', b'{"\\uDC00":1}',
-           b"[" * 100000]
+           b"[" * 100000, b"[" * 1001 + b"]" * 1001, b"[" * 1000 + b'"\\ud83d"' + b"]" * 1000,
+           b"[" * 1000 + b"1," + b"]" * 1000]
     dispatcher.process(b"".join(typed(b"t", body) for body in bad + good) + typed(b"u", b"1"))
     assert calls == [(ALICE.hex(), body.decode("utf-8-sig")) for body in good]
 
