@@ -153,6 +153,12 @@ typedef void (*rats_topic_json_message_cb)(void *user_data, const char *peer_id,
 /** A message of a topic arrived. data is never NULL; size may be 0. */
 typedef void (*rats_topic_binary_cb)(void *user_data, const char *peer_id, const char *topic,
                                      const void *data, size_t size);
+/** A message of a topic arrived. peer_id is who the message says has published it, forwarder_id the
+ * authenticated peer that sent it to this instance: they are equal when it came straight from its
+ * publisher, and both are ours when a program of this instance published it. data is never NULL. */
+typedef void (*rats_topic_forwarded_cb)(void *user_data, const char *peer_id,
+                                        const char *forwarder_id, const char *topic,
+                                        const void *data, size_t size);
 /** A connected peer subscribes to the topic. */
 typedef void (*rats_topic_peer_joined_cb)(void *user_data, const char *peer_id, const char *topic);
 /** A peer no longer subscribes to the topic, or is gone. */
@@ -1280,6 +1286,21 @@ RATS_API void rats_set_topic_json_message_callback(rats_client_t client, const c
  */
 RATS_API void rats_set_topic_binary_callback(rats_client_t client, const char *topic,
                                              rats_topic_binary_cb callback, void *user_data);
+
+/**
+ * Set what runs for every message of a topic with the peer that passed it on, besides the other
+ * callbacks and after them. The publisher of a message is a claim of that peer, and what matters
+ * should be signed inside the message.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param topic      name of the topic; copied; need not be subscribed to yet
+ * @param callback   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: topic.subscribe. Since 1.0.
+ */
+RATS_API void rats_set_topic_forwarded_callback(rats_client_t client, const char *topic,
+                                                rats_topic_forwarded_cb callback, void *user_data);
 
 /**
  * Set what runs for each peer in a topic this session subscribes to: once for those that are there

@@ -79,6 +79,8 @@ struct topic_callbacks {
     void *json_data;
     rats_topic_binary_cb binary;
     void *binary_data;
+    rats_topic_forwarded_cb forwarded;
+    void *forwarded_data;
     rats_topic_peer_joined_cb joined;
     void *joined_data;
     rats_topic_peer_left_cb left;

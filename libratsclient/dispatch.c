@@ -177,7 +177,7 @@ static struct topic_callbacks topic_callbacks(const struct client *client, unsig
     return topic->callbacks;
 }
 
-/* (locked) A topic's three callbacks for messages; any of them may change what comes next. */
+/* (locked) A topic's four callbacks for messages; any of them may change what comes next. */
 static void deliver_topic(struct client *client, unsigned epoch, struct delivery *message)
 {
     char topic[TOPIC_NAME_MAX + 1];
@@ -209,6 +209,15 @@ static void deliver_topic(struct client *client, unsigned epoch, struct delivery
         begin_callback(client);
         callbacks.binary(callbacks.binary_data, message->peer, topic, message->body,
                          message->body_size);
+        end_callback(client);
+        callbacks = topic_callbacks(client, epoch, &message->head);
+    }
+    if (callbacks.forwarded != NULL && message->head.forwarder != NULL) {
+        char forwarder[PEER_ID_TEXT_SIZE];
+        hex_format(bytes_make(message->head.forwarder, MESSAGE_PEER_SIZE), forwarder);
+        begin_callback(client);
+        callbacks.forwarded(callbacks.forwarded_data, message->peer, forwarder, topic,
+                            message->body, message->body_size);
         end_callback(client);
     }
 }

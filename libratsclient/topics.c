@@ -90,7 +90,8 @@ static void forget_unwanted(struct client *client, struct topic *topic)
 {
     const struct topic_callbacks *callbacks = &topic->callbacks;
     if (!topic->subscribed && callbacks->message == NULL && callbacks->json == NULL &&
-        callbacks->binary == NULL && callbacks->joined == NULL && callbacks->left == NULL) {
+        callbacks->binary == NULL && callbacks->forwarded == NULL && callbacks->joined == NULL &&
+        callbacks->left == NULL) {
         topic_free(client, topic);
     }
 }
@@ -419,6 +420,12 @@ void rats_set_topic_binary_callback(rats_client_t handle, const char *topic,
                                     rats_topic_binary_cb callback, void *user_data)
 {
     SET(binary)
+}
+
+void rats_set_topic_forwarded_callback(rats_client_t handle, const char *topic,
+                                       rats_topic_forwarded_cb callback, void *user_data)
+{
+    SET(forwarded)
 }
 
 void rats_set_topic_peer_joined_callback(rats_client_t handle, const char *topic,

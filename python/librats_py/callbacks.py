@@ -27,6 +27,8 @@ TopicPeerJoinedCallback = Callable[[str, str], None]  # peer_id, topic
 TopicPeerLeftCallback = Callable[[str, str], None]  # peer_id, topic
 
 TopicBinaryCallback = Callable[[str, str, bytes], None]  # peer_id, topic, data
+# peer_id, forwarder_id, topic, data
+TopicForwardedCallback = Callable[[str, str, str, bytes], None]
 ChannelCallback = Callable[[str, bytes], None]  # peer_id, data
 # key, value (None: removed), deleted, origin_peer_id, is_remote
 StorageCallback = Callable[[str, Any, bool, str, bool], None]
@@ -54,6 +56,9 @@ TopicPeerJoinedCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p)
 TopicPeerLeftCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p)
 
 TopicBinaryCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_void_p, c_size_t)
+TopicForwardedCallbackType = CFUNCTYPE(
+    None, c_void_p, c_char_p, c_char_p, c_char_p, c_void_p, c_size_t
+)
 ChannelCallbackType = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_void_p, c_size_t)
 StorageCallbackType = CFUNCTYPE(
     None, c_void_p, c_char_p, c_int, c_void_p, c_size_t, c_int, c_char_p, c_int
@@ -98,6 +103,8 @@ __all__ = [
     "StringCallbackType",
     "TopicBinaryCallback",
     "TopicBinaryCallbackType",
+    "TopicForwardedCallback",
+    "TopicForwardedCallbackType",
     "TopicJsonMessageCallback",
     "TopicJsonMessageCallbackType",
     "TopicMessageCallback",

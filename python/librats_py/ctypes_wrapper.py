@@ -37,6 +37,7 @@ from .callbacks import (
     StorageCallbackType,
     StringCallbackType,
     TopicBinaryCallbackType,
+    TopicForwardedCallbackType,
     TopicJsonMessageCallbackType,
     TopicMessageCallbackType,
     TopicPeerJoinedCallbackType,
@@ -223,6 +224,10 @@ SIGNATURES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "rats_set_topic_binary_callback": (
         None,
         (_handle, c_char_p, TopicBinaryCallbackType, c_void_p),
+    ),
+    "rats_set_topic_forwarded_callback": (
+        None,
+        (_handle, c_char_p, TopicForwardedCallbackType, c_void_p),
     ),
     "rats_set_topic_peer_joined_callback": (
         None,

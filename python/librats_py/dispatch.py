@@ -162,7 +162,7 @@ class Dispatcher:
             return name in self._types or name in self._once
 
     def set_topic(self, kind: str, name: bytes, callback: Optional[Callable[..., None]]) -> None:
-        """kind is "message", "json", "binary", "joined" or "left"."""
+        """kind is "message", "json", "binary", "forwarded", "joined" or "left"."""
         with self._lock:
             callbacks = self._topics.setdefault(name, {})
             if callback is None:
@@ -356,7 +356,9 @@ class Dispatcher:
             elif plane == _PLANE_TYPED and (name in self._types or name in self._once):
                 found = self._typed_deliverer(name, self._types.get(name)), "message"
             elif plane == _PLANE_TOPIC and name in self._subscribed and name in self._topics:
-                found = self._topic_deliverer(name, dict(self._topics[name])), "topic message"
+                forwarder = head[_HEAD_FIXED + name_size :].hex()
+                callbacks = dict(self._topics[name])
+                found = self._topic_deliverer(name, callbacks, forwarder), "topic message"
             if found is None:
                 return None
             if len(self._routes) >= _MAX_ROUTES:
@@ -444,10 +446,13 @@ class Dispatcher:
         if unused:
             self.on_type_unused(name)
 
-    def _topic_deliverer(self, name: bytes, callbacks: Dict[str, Callable[..., None]]) -> _Deliver:
+    def _topic_deliverer(
+        self, name: bytes, callbacks: Dict[str, Callable[..., None]], forwarder: str
+    ) -> _Deliver:
         """Made anew whenever a callback of the topic changes."""
         topic = name.decode("utf-8", "replace")
-        on_text, on_json, on_bytes = (callbacks.get(k) for k in ("message", "json", "binary"))
+        on_text, on_json = callbacks.get("message"), callbacks.get("json")
+        on_bytes, on_forwarded = callbacks.get("binary"), callbacks.get("forwarded")
 
         def deliver(peer_id: str, data: bytes) -> None:
             generation = self._generation
@@ -462,6 +467,8 @@ class Dispatcher:
                     self._guarded("topic JSON message", on_json, peer_id, topic, value)
             if on_bytes is not None and generation == self._generation:
                 self._guarded("topic binary", on_bytes, peer_id, topic, data)
+            if on_forwarded is not None and generation == self._generation:
+                self._guarded("topic forwarded", on_forwarded, peer_id, forwarder, topic, data)
 
         return deliver
 

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional
 from .base import ClientBase
 from .callbacks import (
     TopicBinaryCallback,
+    TopicForwardedCallback,
     TopicJsonMessageCallback,
     TopicMessageCallback,
     TopicPeerJoinedCallback,
@@ -159,6 +160,16 @@ class TopicMethods(ClientBase):
     ) -> None:
         """``callback(peer_id, topic, data)`` for each message, besides the other callbacks."""
         self._set_topic("binary", topic, callback)
+
+    def set_topic_forwarded_callback(
+        self, topic: str, callback: Optional[TopicForwardedCallback]
+    ) -> None:
+        """``callback(peer_id, forwarder_id, topic, data)`` for each message, besides the others.
+
+        ``peer_id`` is who the message says has published it; only ``forwarder_id``, the peer that
+        passed it on to this instance, is authenticated.
+        """
+        self._set_topic("forwarded", topic, callback)
 
     def set_topic_peer_joined_callback(
         self, topic: str, callback: Optional[TopicPeerJoinedCallback]

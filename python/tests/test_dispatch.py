@@ -374,6 +374,14 @@ def hear_topic(dispatcher: Dispatcher, calls: Calls) -> None:
         dispatcher.set_topic(kind, b"t", lambda *rest, kind=kind: calls.append((kind, *rest)))
 
 
+def test_the_forwarder_is_told_beside_the_publisher(dispatcher: Dispatcher, calls: Calls) -> None:
+    dispatcher.set_topic("forwarded", b"t", lambda *what: calls.append(what))
+    dispatcher.set_subscribed(b"t", True)
+    dispatcher.process(of_topic(b"t", b"1", BOB) + of_topic(b"t", b"", ALICE))
+    alice, bob = ALICE.hex(), BOB.hex()
+    assert calls == [(alice, bob, "t", b"1"), (alice, alice, "t", b"")]
+
+
 def test_topic_messages_reach_three_callbacks(dispatcher: Dispatcher, calls: Calls) -> None:
     hear_topic(dispatcher, calls)
     dispatcher.process(of_topic(b"t", b"1"))

@@ -73,6 +73,7 @@ TYPES = {
     "rats_topic_message_cb": callbacks.TopicMessageCallbackType,
     "rats_topic_json_message_cb": callbacks.TopicJsonMessageCallbackType,
     "rats_topic_binary_cb": callbacks.TopicBinaryCallbackType,
+    "rats_topic_forwarded_cb": callbacks.TopicForwardedCallbackType,
     "rats_topic_peer_joined_cb": callbacks.TopicPeerJoinedCallbackType,
     "rats_topic_peer_left_cb": callbacks.TopicPeerLeftCallbackType,
     "rats_storage_cb": callbacks.StorageCallbackType,

@@ -171,8 +171,11 @@ def test_three_in_a_row_pass_messages_on(daemon, members):
     wait_subscribers(c, b)
     for end in (a, c):
         wait_until(lambda: end.client.get_topic_mesh_peers(TOPIC) == [b.id], "the mesh is there")
+    passed_on = []
+    c.client.set_topic_forwarded_callback(TOPIC, lambda *what: passed_on.append(what))
     a.client.publish_to_topic(TOPIC, "from one end")
     c.wait_texts((a.id, TOPIC, "from one end"))
+    wait_until(lambda: passed_on == [(a.id, b.id, TOPIC, b"from one end")], "who passed it on")
     c.client.publish_to_topic(TOPIC, "from the other")
     a.wait_texts((c.id, TOPIC, "from the other"))
     b.wait_texts((a.id, TOPIC, "from one end"), (c.id, TOPIC, "from the other"))

@@ -163,6 +163,7 @@ static void functions_without_a_result_do_nothing(void **state)
     rats_set_topic_message_callback(NULL, "x", NULL, NULL);
     rats_set_topic_json_message_callback(NULL, "x", NULL, NULL);
     rats_set_topic_binary_callback(NULL, "x", NULL, NULL);
+    rats_set_topic_forwarded_callback(NULL, "x", NULL, NULL);
     rats_set_topic_peer_joined_callback(NULL, "x", NULL, NULL);
     rats_set_topic_peer_left_callback(NULL, "x", NULL, NULL);
     rats_clear_topic_callbacks(NULL, "x");

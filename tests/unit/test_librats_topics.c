@@ -36,6 +36,15 @@ static void on_bytes(void *user_data, const char *peer_id, const char *topic, co
     note("bytes %s %s %zu\n", who(peer_id), topic, size);
 }
 
+static void on_forwarded(void *user_data, const char *peer_id, const char *forwarder_id,
+                         const char *topic, const void *data, size_t size)
+{
+    (void)user_data;
+    assert_non_null(data);
+    note("from %s ", who(peer_id));
+    note("through %s %s %zu\n", who(forwarder_id), topic, size);
+}
+
 static void on_joined(void *user_data, const char *peer_id, const char *topic)
 {
     (void)user_data;
@@ -181,6 +190,23 @@ static void each_callback_is_independent_and_null_clears(void **state)
     assert_int_equal(rats_is_subscribed_to_topic(client, "news"), 1);
     published("news", "[4]");
     expect_seen(1, "json bob news [4]\n");
+}
+
+static void the_peer_that_passed_it_on_is_told_beside_the_publisher(void **state)
+{
+    (void)state;
+    attach("");
+    rats_set_topic_forwarded_callback(client, "news", on_forwarded, NULL);
+    assert_int_equal(granted(subscribe, news, "topic.subscribe"), RATS_SUCCESS);
+    fake_start(&daemon_side, client);
+    published("news", "x");
+    published("news", "");
+    expect_seen(4, "from bob through eve news 1\nfrom bob through eve news 0\n");
+    fake_message_on(&daemon_side, PLANE_TOPIC, 0, FAKE_BOB, NULL, "news", "?", 1); /* of whom? */
+    rats_set_topic_forwarded_callback(client, "news", NULL, NULL);
+    rats_set_topic_binary_callback(client, "news", on_bytes, NULL);
+    published("news", "y");
+    expect_seen(1, "bytes bob news 1\n");
 }
 
 static void on_text_and_unsubscribe(void *user_data, const char *peer_id, const char *topic,
@@ -460,6 +486,7 @@ int main(void)
         TEST(messages_come_while_the_session_subscribes),
         TEST(text_ends_at_a_nul_and_bytes_do_not),
         TEST(each_callback_is_independent_and_null_clears),
+        TEST(the_peer_that_passed_it_on_is_told_beside_the_publisher),
         TEST(a_callback_may_change_everything),
         TEST(peers_join_and_leave),
         TEST(those_who_are_there_already_join_once),
