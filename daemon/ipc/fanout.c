@@ -91,7 +91,15 @@ void session_send_event(struct session *session, enum event_id event, json_t *fi
                       json_pack("{s:s, s:o}", "v", proto_events[event].name, "p", fields));
 }
 
-void host_emit(struct host *host, enum event_id event, json_t *fields)
+/* fields is borrowed. */
+static void emit_to(struct session *session, enum event_id event, json_t *fields,
+                    const struct peer_id *link)
+{
+    session_send_event(session, event, json_incref(fields));
+    session_after_event(session, link);
+}
+
+void host_emit(struct host *host, enum event_id event, json_t *fields, const struct peer_id *link)
 {
     struct ipc *ipc = host_ipc(host);
     LIST_EACH(&ipc->sessions, node)
@@ -99,7 +107,7 @@ void host_emit(struct host *host, enum event_id event, json_t *fields)
         struct session *session = CONTAINER_OF(node, struct session, node);
         bool sees = !proto_events[event].watched || (session->watched & 1u << event) != 0;
         if (session_is_ready(session) && sees) {
-            session_send_event(session, event, json_incref(fields));
+            emit_to(session, event, fields, link);
         }
     }
     json_decref(fields);
@@ -141,12 +149,12 @@ void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, e
 }
 
 void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
-                  json_t *fields)
+                  json_t *fields, const struct peer_id *link)
 {
     for (size_t i = 0; i < count; i++) {
         struct session *session = session_find(host_ipc(host), sessions[i]);
         if (session != NULL && session_is_ready(session)) {
-            session_send_event(session, event, json_incref(fields));
+            emit_to(session, event, fields, link);
         }
     }
     json_decref(fields);

@@ -60,7 +60,7 @@ static void on_burial(void *arg)
         life_left(host_life(ipc->host), session->fd);
     }
     if (session->announced) {
-        host_emit(ipc->host, EV_SESSION_ENDED, session_facts(session));
+        host_emit(ipc->host, EV_SESSION_ENDED, session_facts(session), NULL);
     }
     if (session->peers_demand > 0) {
         (void)ipc_apply_demand(ipc);

@@ -230,6 +230,8 @@ session_method_fn session_method_find(enum method_id method);
 bool session_admits_message(struct session *session, unsigned lost_as, size_t size,
                             const struct peer_id *link);
 void session_after_message(struct session *session, const struct peer_id *link);
+/* The same for an event that came by that link. */
+void session_after_event(struct session *session, const struct peer_id *link);
 void session_after_flush(struct session *session);
 void session_stall_init(struct session *session);
 void session_release_peers(struct session *session);

@@ -78,7 +78,8 @@ static void announce(struct session *session)
     host_emit(session->ipc->host, EV_SESSION_ATTACHED,
               json_pack("{s:I, s:I, s:I, s:s}", "session", (json_int_t)session->number, "pid",
                         (json_int_t)session->credentials.pid, "uid",
-                        (json_int_t)session->credentials.uid, "name", session->name));
+                        (json_int_t)session->credentials.uid, "name", session->name),
+              NULL);
 }
 
 static void on_hello(struct session *session, struct request *request)

@@ -1,5 +1,6 @@
 /* What happens to a client that does not read (design, Flow): its senders are held for 2 s, then
- * its messages are dropped and counted until it has caught up, and it is told the exact count. */
+ * its messages are dropped and counted until it has caught up, and it is told the exact count.
+ * Events are never dropped; peers whose news fills its queue are held in the same way. */
 #include "core/log.h"
 #include "ipc/session.h"
 
@@ -88,10 +89,9 @@ void session_forget_peer(struct session *session, const struct peer_id *peer)
     }
 }
 
-void session_after_message(struct session *session, const struct peer_id *link)
+static void hold(struct session *session, const struct peer_id *link)
 {
-    if (session->slow != SLOW_STALL || link == NULL || session->lagging ||
-        queued_messages(session) <= hold_mark(session)) {
+    if (session->slow != SLOW_STALL || link == NULL || session->lagging) {
         return;
     }
     if (peer_set_add(&session->holding, link)) {
@@ -100,6 +100,21 @@ void session_after_message(struct session *session, const struct peer_id *link)
     if (!timer_is_running(&session->stall)) {
         session->ipc->values.stalls++;
         timer_start(&session->stall, SESSION_STALL_MS);
+    }
+}
+
+void session_after_message(struct session *session, const struct peer_id *link)
+{
+    if (queued_messages(session) > hold_mark(session)) {
+        hold(session, link);
+    }
+}
+
+/* From where on the session is asked for nothing more either. */
+void session_after_event(struct session *session, const struct peer_id *link)
+{
+    if (session_is_ready(session) && session->out.queued[BACKLOG_CONTROL] > SESSION_ANSWER_MARK) {
+        hold(session, link);
     }
 }
 
@@ -126,7 +141,8 @@ void session_after_flush(struct session *session)
     if (session->lagging && queued <= session->ipc->queue_limit / 4 &&
         session->out.queued[BACKLOG_CONTROL] <= SESSION_ANSWER_MARK) {
         tell_lost(session);
-    } else if (session->holding.count > 0 && queued <= session->ipc->queue_limit / 4) {
+    } else if (session->holding.count > 0 && queued <= session->ipc->queue_limit / 4 &&
+               session->out.queued[BACKLOG_CONTROL] <= SESSION_ANSWER_MARK / 4) {
         session_release_peers(session);
     }
 }

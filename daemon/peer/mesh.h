@@ -165,6 +165,9 @@ void peer_set_limit(struct peer *peer, const struct peer_limit *own);
 struct peer_limit peer_get_limit(const struct peer *peer);
 struct peer_limit mesh_limit(const struct mesh *mesh); /* as configured */
 uint64_t peer_throttled(const struct peer *peer);      /* how often it was slowed down */
+/* The peer has made something known that every program is told of and that is never dropped; cost:
+ * how many of the shortest events that is. Who does it all the time is slowed down too. */
+void peer_made_news(struct peer *peer, unsigned cost);
 /* Back-pressure towards a peer, counted; a hold ends with the peer. */
 void mesh_hold(struct mesh *mesh, const struct peer_id *id);
 void mesh_release(struct mesh *mesh, const struct peer_id *id);

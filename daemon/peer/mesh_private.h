@@ -109,6 +109,7 @@ struct peer {
     bool own_limit; /* not as configured */
     struct bucket messages;
     struct bucket bytes;
+    struct bucket news;
     struct list throttle_node; /* in mesh->throttled, while one of the buckets owes */
     uint64_t throttled;
 };

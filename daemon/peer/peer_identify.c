@@ -4,6 +4,7 @@
 #include "wire/identify.h"
 
 #define ADDRESS_STEP 4 /* most peers name few addresses */
+#define NEWS_COST    8 /* of all that is known of a peer, to every program */
 
 /* ---- what we say ---- */
 
@@ -167,6 +168,7 @@ void identify_on_control(void *arg, struct peer *from, const struct message *mes
     }
     note_observed(arg, &identify.observed);
     if (changed) {
+        peer_made_news(from, NEWS_COST);
         peer_notify(from, PEER_UPDATED);
     }
 }

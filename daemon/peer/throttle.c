@@ -2,12 +2,16 @@
 
 /* Release is looked at no more often: who may send thousands a second gets them in handfuls. */
 #define STEP_MS 10
+/* What an honest peer never needs for long: it comes with a thousand topics at most. */
+#define NEWS_BURST 2048
+#define NEWS_PER_S 256
 
 static int64_t wait_ms(struct peer *peer, int64_t now_ms)
 {
-    int64_t wait = 0;
+    int64_t wait = bucket_wait_ms(&peer->news, now_ms);
     if (peer->limit.messages_per_s > 0) {
-        wait = bucket_wait_ms(&peer->messages, now_ms);
+        int64_t other = bucket_wait_ms(&peer->messages, now_ms);
+        wait = other > wait ? other : wait;
     }
     if (peer->limit.bytes_per_s > 0) {
         int64_t other = bucket_wait_ms(&peer->bytes, now_ms);
@@ -72,6 +76,12 @@ void throttle_bytes(struct peer *peer, size_t size)
         bucket_spend(&peer->bytes, (int64_t)size, loop_now_ms(peer->mesh->loop));
         check(peer);
     }
+}
+
+void peer_made_news(struct peer *peer, unsigned cost)
+{
+    bucket_spend(&peer->news, cost, loop_now_ms(peer->mesh->loop));
+    check(peer);
 }
 
 /* ---- setting limits ---- */
@@ -149,6 +159,7 @@ void throttle_init(struct mesh *mesh)
 void throttle_begin(struct peer *peer)
 {
     list_init(&peer->throttle_node);
+    bucket_init(&peer->news, NEWS_PER_S, NEWS_BURST, loop_now_ms(peer->mesh->loop));
     apply(peer, &peer->mesh->limit);
 }
 

@@ -310,7 +310,8 @@ void host_instance_changed(struct host *host)
     host_emit(host, EV_INSTANCE_CHANGED,
               json_pack("{s:i, s:I, s:s}", "listen_port", (int)life_port(host->life), "max_peers",
                         (json_int_t)mesh_max_peers(host->mesh), "security",
-                        mesh_is_encrypted(host->mesh) ? "noise" : "plaintext"));
+                        mesh_is_encrypted(host->mesh) ? "noise" : "plaintext"),
+              NULL);
 }
 
 void host_session_ended(struct host *host, uint64_t session)

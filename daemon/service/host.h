@@ -108,16 +108,18 @@ struct delivery {
  * handled there (hold the link, later drop and count). */
 void host_deliver(struct host *host, const uint64_t *sessions, size_t count,
                   const struct delivery *delivery);
-/* Sends an event to every session that is to see it. fields is taken. */
-void host_emit(struct host *host, enum event_id event, json_t *fields);
+/* Sends an event to every session that is to see it. It is never dropped: a session that does not
+ * read slows the link it came by (NULL: none), and is ended when that does not help. fields is
+ * taken. */
+void host_emit(struct host *host, enum event_id event, json_t *fields, const struct peer_id *link);
+/* The same only to these sessions. */
+void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
+                  json_t *fields, const struct peer_id *link);
 /* Sends an event with a body to these sessions, where they are started. It counts as a message: a
  * session that does not read slows the link it came by (NULL: none), later loses it and is told how
  * many it lost. fields is taken, body copied. */
 void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
                     json_t *fields, struct bytes body, const struct peer_id *link);
-/* The same only to these sessions. */
-void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
-                  json_t *fields);
 size_t host_session_count(const struct host *host);
 /* Stands for a session in delivery.link, when its message goes to sessions of this instance: no
  * peer has such an id. */

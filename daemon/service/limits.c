@@ -76,7 +76,8 @@ static json_t *describe(const struct peer_id *id, const struct peer_limit *limit
 static void change(struct guard *guard, struct peer *peer, const struct peer_limit *limit)
 {
     peer_set_limit(peer, limit);
-    host_emit(guard->host, EV_PEER_UPDATED, peer_json(peer, loop_now_ms(host_loop(guard->host))));
+    host_emit(guard->host, EV_PEER_UPDATED, peer_json(peer, loop_now_ms(host_loop(guard->host))),
+              NULL);
 }
 
 void limits_on_set(void *self, struct request *request)

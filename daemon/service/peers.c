@@ -37,18 +37,20 @@ static int peers_open(struct host *host, void **ret_self)
 static void peers_on_peer(void *self, struct peer *peer, enum peer_event event)
 {
     struct peers *peers = self;
+    const struct peer_id *id = peer_id_of(peer);
     switch (event) {
     case PEER_UP:
-        host_emit(peers->host, EV_PEER_CONNECTED, peer_json(peer, now_ms(peers)));
+        host_emit(peers->host, EV_PEER_CONNECTED, peer_json(peer, now_ms(peers)), id);
         break;
     case PEER_REPLACED:
     case PEER_UPDATED:
-        host_emit(peers->host, EV_PEER_UPDATED, peer_json(peer, now_ms(peers)));
+        host_emit(peers->host, EV_PEER_UPDATED, peer_json(peer, now_ms(peers)), id);
         break;
     case PEER_DOWN:
         host_emit(peers->host, EV_PEER_DISCONNECTED,
-                  json_pack("{s:s, s:s}", "peer", peer_id_format(peer_id_of(peer)).text, "reason",
-                            peer_down_reason(peer)));
+                  json_pack("{s:s, s:s}", "peer", peer_id_format(id).text, "reason",
+                            peer_down_reason(peer)),
+                  NULL);
         break;
     }
 }

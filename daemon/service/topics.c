@@ -147,10 +147,15 @@ static void on_member(void *arg, struct bytes name, const struct peer_id *peer, 
     struct topics *topics = arg;
     const struct registration *topic = registry_find(&topics->registry, name);
     if (topic != NULL) {
+        struct peer *member = mesh_find(host_mesh(topics->host), peer);
+        if (member != NULL) { /* else it leaves because it is gone */
+            peer_made_news(member, 1);
+        }
         host_emit_to(topics->host, topic->sessions, topic->count,
                      joined ? EV_TOPIC_JOINED : EV_TOPIC_LEFT,
                      json_pack("{s:s, s:s%}", "peer", peer_id_format(peer).text, "topic",
-                               topic->name, topic->name_size));
+                               topic->name, topic->name_size),
+                     peer);
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "pair.h"
 #include "peer/conn.h"
+#include "wire/identify.h"
 
 static const char *const plaintext[] = {"security", "plaintext", NULL};
 
@@ -311,6 +312,32 @@ static void a_change_of_addresses_is_told_to_peers(void **state)
     assert_string_equal(endpoint_format(&addresses[1]).text, "192.168.7.7:4000");
 }
 
+/* The other end as programs know it is another each time, and none of that may be dropped. */
+static void who_makes_news_all_the_time_is_read_more_slowly_and_loses_nothing(void **state)
+{
+    (void)state;
+    start_both();
+    connect_a_to_b();
+    const unsigned before = b.updated;
+    const unsigned count = 1000;
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t said[IDENTIFY_MAX_SIZE];
+        const struct identify identify = {.transports = i % 2 == 0 ? 3 : 1};
+        size_t size = identify_encode(&identify, said);
+        assert_int_equal(mesh_send(a.mesh, &b.identity.id, WIRE_CONTROL, 0, bytes_make(said, size)),
+                         0);
+    }
+    assert_int_equal(sim_mesh_send(&a, &b.identity.id, 10, 1), 0);
+    sim_net_run(net, 1000);
+    assert_in_range(b.updated - before, 200, 400);
+    assert_int_equal(b.messages, 0);
+    sim_net_run(net, 30000);
+    assert_int_equal(b.updated - before, count);
+    assert_int_equal(b.messages, 1);
+    assert_int_equal(b.downs, 0);
+    assert_true(peer_throttled(a_at_b()) > 0);
+}
+
 static void a_peer_keeps_32_addresses_at_most(void **state)
 {
     (void)state;
@@ -422,6 +449,7 @@ int main(void)
         STORY(a_peer_that_restarted_silently_takes_over_its_link),
         STORY(it_does_so_whichever_id_is_smaller),
         STORY(a_change_of_addresses_is_told_to_peers),
+        STORY(who_makes_news_all_the_time_is_read_more_slowly_and_loses_nothing),
         STORY(a_peer_keeps_32_addresses_at_most),
         STORY(a_busy_port_moves_the_listener_up),
         STORY(stopping_tells_observers_and_dialers),

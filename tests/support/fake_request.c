@@ -97,6 +97,11 @@ int peer_send(struct peer *peer, enum wire_type type, uint16_t channel, struct b
     return peer->congested ? 1 : 0;
 }
 
+void peer_made_news(struct peer *peer, unsigned cost)
+{
+    peer->news += cost;
+}
+
 const json_t *request_params(const struct request *request)
 {
     return request->params;

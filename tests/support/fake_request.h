@@ -43,6 +43,7 @@ struct peer {
     bool congested;
     unsigned frames; /* that peer_send() took */
     uint8_t last_op; /* first byte of the last of them */
+    unsigned news;   /* that sessions were told of */
 };
 
 extern struct fake_delivery fake_delivered;

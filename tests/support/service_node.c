@@ -58,9 +58,10 @@ struct worker *host_worker(const struct host *host)
     return host->node->worker;
 }
 
-void host_emit(struct host *host, enum event_id event, json_t *fields)
+void host_emit(struct host *host, enum event_id event, json_t *fields, const struct peer_id *link)
 {
     (void)event;
+    (void)link;
     host->node->events++;
     json_decref(fields);
 }

@@ -188,7 +188,7 @@ static void control_frames_that_pile_up_end_the_session(void **state)
     story_greet(story, "stall");
     for (int i = 0; i < 100000 && story_is_alive(story); i++) {
         host_emit(story->host, EV_PEER_DISCONNECTED,
-                  json_pack("{s:s, s:s}", "peer", "00", "reason", "a test of patience"));
+                  json_pack("{s:s, s:s}", "peer", "00", "reason", "a test of patience"), NULL);
         virtual_world_settle(story->world);
     }
     assert_false(story_is_alive(story));

@@ -233,12 +233,59 @@ static void an_event_may_go_to_some_sessions_only(void **state)
     const struct session *other = story_second_session(story, &client);
     uint64_t nobody = 4711;
     uint64_t sequence = other->sequence;
-    host_emit_to(story->host, &nobody, 1, EV_TOPIC_LEFT, json_object());
-    host_emit_to(story->host, &story->number, 1, EV_TOPIC_JOINED, json_object());
+    host_emit_to(story->host, &nobody, 1, EV_TOPIC_LEFT, json_object(), NULL);
+    host_emit_to(story->host, &story->number, 1, EV_TOPIC_JOINED, json_object(), NULL);
     virtual_world_settle(story->world);
     json_decref(story_expect_head(story, FRAME_EVENT, 1));
     assert_int_equal(other->sequence, sequence);
     (void)close(client);
+}
+
+/* Events by that link until the session holds it. */
+static size_t emit_until_held(struct story *story, const struct peer_id *link)
+{
+    size_t count = 0;
+    while (story->host->held_count == 0) {
+        assert_true(story_is_alive(story) && count < 100000);
+        host_emit(story->host, EV_PEER_UPDATED, json_pack("{s:s}", "peer", "somebody"), link);
+        virtual_world_settle(story->world);
+        count++;
+    }
+    return count;
+}
+
+static void a_peer_whose_news_nobody_reads_is_held_and_none_of_it_is_lost(void **state)
+{
+    struct story *story = *state;
+    const struct peer_id link = {{9}};
+    story_greet(story, "stall");
+    size_t count = emit_until_held(story, &link);
+    struct frame frame;
+    while (story_next_frame(story, &frame)) {
+        assert_int_equal(frame.kind, FRAME_EVENT);
+        count--;
+    }
+    assert_int_equal(count, 0);
+    assert_int_equal(story->host->held_count, 0);
+    virtual_world_run(story->world, virtual_world_now_ms(story->world) + 2 * SESSION_STALL_MS);
+    assert_false(story->session->lagging);
+}
+
+static void such_a_peer_is_held_no_longer_than_others(void **state)
+{
+    struct story *story = *state;
+    const struct peer_id link = {{9}};
+    story_greet(story, "stall");
+    (void)emit_until_held(story, &link);
+    virtual_world_run(story->world, virtual_world_now_ms(story->world) + SESSION_STALL_MS);
+    assert_int_equal(story->host->held_count, 0);
+    assert_true(story->session->lagging);
+    for (int i = 0; i < 100000 && story_is_alive(story); i++) {
+        host_emit(story->host, EV_PEER_UPDATED, json_pack("{s:s}", "peer", "somebody"), &link);
+        virtual_world_settle(story->world);
+    }
+    assert_false(story_is_alive(story)); /* there is a limit to what is kept for it */
+    assert_int_equal(story->host->held_count, 0);
 }
 
 int main(void)
@@ -256,6 +303,8 @@ int main(void)
         STORY(it_waits_no_longer_than_the_slow_one_may_stall),
         STORY(it_waits_for_nobody_who_has_gone),
         STORY(an_event_may_go_to_some_sessions_only),
+        STORY(a_peer_whose_news_nobody_reads_is_held_and_none_of_it_is_lost),
+        STORY(such_a_peer_is_held_no_longer_than_others),
         STORY(sessions_that_end_during_a_delivery_disturb_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

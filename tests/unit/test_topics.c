@@ -59,10 +59,11 @@ const struct identity *mesh_identity(const struct mesh *mesh)
 }
 
 void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
-                  json_t *fields)
+                  json_t *fields, const struct peer_id *link)
 {
     (void)host;
     (void)sessions;
+    assert_non_null(link);
     assert_string_equal(json_string_value(json_object_get(fields, "topic")), "news");
     emitted[event]++;
     emitted_to = count;
@@ -283,10 +284,13 @@ static void coming_and_going_is_told_to_those_who_subscribe(void **state)
     receive(b, GOSSIP_SUBSCRIBE, NULL, 0);
     assert_int_equal(emitted[EV_TOPIC_JOINED], 1);
     assert_int_equal(emitted_to, 2);
+    a->gone = true;
     topics_service.on_peer(topics, a, PEER_DOWN);
     run(2000);
     receive(b, GOSSIP_UNSUBSCRIBE, NULL, 0);
     assert_int_equal(emitted[EV_TOPIC_LEFT], 2);
+    assert_int_equal(a->news, 0); /* before anybody here cared */
+    assert_int_equal(b->news, 2);
 }
 
 /* ---- slow ones ---- */
