@@ -21,6 +21,7 @@ static const char *const reason_names[CONN_CLOSE_REASON_COUNT] = {
     [CONN_CLOSED_PROTOCOL] = "protocol error",
     [CONN_CLOSED_LINK] = "connection lost",
     [CONN_CLOSED_STALLED] = "peer stopped reading",
+    [CONN_CLOSED_HALF] = "half a message kept others waiting",
     [CONN_CLOSED_DUPLICATE] = "duplicate connection",
     [CONN_CLOSED_SELF] = "connection to ourselves",
     [CONN_CLOSED_UNEXPECTED_PEER] = "unexpected peer",
@@ -59,6 +60,7 @@ void conn_close(struct conn *conn, enum conn_close_reason reason, bool graceful)
         (void)link_write(conn->link, &part, 1);
     }
     conn->state = CONN_CLOSED;
+    conn_arrival_end(conn);
     timer_stop(&conn->timer);
     deferred_cancel(&conn->flush);
     deferred_cancel(&conn->resume);
@@ -307,6 +309,7 @@ static void take_blocks(struct conn *conn)
         }
         if (rc == 0) {
             intake_expect(&conn->in, needed);
+            conn_arrival_begin(conn, needed);
             return;
         }
         if (established) {
@@ -316,6 +319,7 @@ static void take_blocks(struct conn *conn)
         }
         if (conn->state != CONN_CLOSED) {
             intake_consume(&conn->in, BLOCK_PREFIX_SIZE + body.size);
+            conn_arrival_end(conn);
         }
     }
 }
@@ -465,6 +469,7 @@ int conn_new(const struct conn_context *context, struct link *link,
         .security = context->security,
         .state = CONN_CONNECTING,
     };
+    list_init(&conn->arrival);
     intake_init(&conn->in);
     buf_init(&conn->out);
     timer_init(&conn->timer, context->loop, on_timer, conn);

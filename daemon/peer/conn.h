@@ -10,6 +10,7 @@
 #include "core/loop.h"
 #include "peer/identity.h"
 #include "transport/link.h"
+#include "util/list.h"
 #include "wire/message.h"
 #include "wire/protocol_id.h"
 
@@ -21,10 +22,27 @@
                                                */
 #define CONN_LOW_PART    4                    /* and below which part of the mark they may go on */
 #define CONN_READ_BUDGET ((size_t)256 * 1024) /* bytes read per turn, for fairness */
+/* Messages larger than that may take the memory of so many of the largest while they arrive; */
+#define CONN_ARRIVALS_LARGEST 4
+/* while others wait, one must grow by this much in CONN_STALL_MS, or it is the end. */
+#define CONN_ARRIVAL_BYTES ((size_t)1024 * 1024)
 
 struct conn;
 
 enum security { SECURITY_NOISE, SECURITY_PLAINTEXT };
+
+/* Large messages that are arriving. A stranger may announce 64 MiB, and a hundred strangers may:
+ * what there is no room for waits, unread, in the order of asking. One always fits. */
+struct conn_arrivals {
+    size_t bytes;         /* of those that have room, in full */
+    struct list arriving; /* conns that have it, */
+    struct list waiting;  /* and that wait for it, held */
+    struct timer watch;   /* runs while one waits */
+};
+
+void conn_arrivals_init(struct conn_arrivals *arrivals, struct loop *loop);
+/* No conn is left. */
+void conn_arrivals_fini(struct conn_arrivals *arrivals);
 
 /* What all conns of one node share; borrowed for the life of the conn. */
 struct conn_context {
@@ -33,6 +51,7 @@ struct conn_context {
     struct protocol_id protocol;
     enum security security;
     size_t queue_limit; /* bytes; a queue below it takes one more message of any size */
+    struct conn_arrivals *arrivals;
 };
 
 enum conn_close_reason {
@@ -44,6 +63,7 @@ enum conn_close_reason {
     CONN_CLOSED_PROTOCOL,        /* oversized block, AEAD failure, short message */
     CONN_CLOSED_LINK,            /* reset, keep-alive failure */
     CONN_CLOSED_STALLED,         /* the peer took too little for 30 s */
+    CONN_CLOSED_HALF,            /* it began a large message and does not go on */
     CONN_CLOSED_DUPLICATE,       /* lost the duplicate rule */
     CONN_CLOSED_SELF,            /* it was us */
     CONN_CLOSED_UNEXPECTED_PEER, /* somebody else than the dial was meant for */

@@ -1,4 +1,5 @@
-/* What conn.c and conn_handshake.c share of a connection; nobody else includes this.
+/* What conn.c, conn_handshake.c and conn_arrival.c share of a connection; nobody else includes
+ * this.
  *
  * The handshake reads and writes whole blocks and knows nothing of the link; conn.c moves bytes
  * and knows nothing of keys. Easy to break: conn->noise exists only between the first handshake
@@ -32,6 +33,11 @@ struct conn {
     struct aead receive;
     struct intake in;
     struct buf out;
+    struct list arrival; /* of a large message, in one of context->arrivals' lists */
+    size_t arrival_size; /* of that message in full; 0 = none */
+    size_t arrival_seen; /* of it, when that was last looked at */
+    bool arrival_has_room;
+    bool arrival_looked_at;
     size_t burst;       /* bytes that left in the last write: how much the next turn may need */
     size_t taken;       /* by the link since the stall timer was started */
     struct timer timer; /* the deadline, then the stall timer; idle connections run none */
@@ -48,6 +54,12 @@ int conn_handshake_begin(struct conn *conn);
  * negative errno: close. */
 int conn_handshake_block(struct conn *conn, struct bytes block);
 void conn_handshake_fini(struct conn *conn);
+
+/* The message at the front will be of that size in all and is not whole yet. A large one that there
+ * is no room for holds the conn until there is. */
+void conn_arrival_begin(struct conn *conn, size_t size);
+/* It is whole and has been taken, or never will be. */
+void conn_arrival_end(struct conn *conn);
 
 /* Queues one handshake block. 0 or -ENOMEM. */
 int conn_queue_block(struct conn *conn, struct bytes body);

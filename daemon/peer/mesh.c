@@ -247,7 +247,9 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
         .identity = identity,
         .protocol = blob,
         .security = plaintext ? SECURITY_PLAINTEXT : SECURITY_NOISE,
+        .arrivals = &mesh->arrivals,
     };
+    conn_arrivals_init(&mesh->arrivals, loop);
     uint64_t seed[2] = {random_u64(), random_u64()};
     map_init(&mesh->peers, seed);
     guard_init(mesh, seed);
@@ -277,6 +279,7 @@ void mesh_free(struct mesh *mesh)
     mesh_disinherit(mesh);
     dials_free(mesh);
     metrics_remove(mesh->metrics, &mesh->counts);
+    conn_arrivals_fini(&mesh->arrivals);
     admission_free(mesh->admission);
     guard_fini(mesh);
     map_fini(&mesh->peers);

@@ -138,6 +138,7 @@ struct mesh_drain_observer {
 
 struct mesh {
     struct conn_context conns; /* what all connections share */
+    struct conn_arrivals arrivals;
     struct loop *loop;
     struct resolver *resolver;
     struct metrics *metrics;

@@ -27,6 +27,7 @@ static const uint8_t peer_secret[X25519_SIZE] = {2};
 
 struct target {
     struct conn_context context;
+    struct conn_arrivals arrivals;
     struct fake_link link;
     struct conn *conn;
     unsigned closed;
@@ -162,6 +163,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (loop_new(&target.context.loop) != 0 || identity_init(&identity, our_secret) != 0) {
         abort();
     }
+    conn_arrivals_init(&target.arrivals, target.context.loop);
+    target.context.arrivals = &target.arrivals;
     target.context.identity = &identity;
     target.context.security = plaintext ? SECURITY_PLAINTEXT : SECURITY_NOISE;
     target.context.queue_limit = 4096;
@@ -184,6 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (target.closed == 0) {
         conn_close(target.conn, CONN_CLOSED_STOPPING, true);
     }
+    conn_arrivals_fini(&target.arrivals);
     loop_free(target.context.loop);
     fake_link_fini(&target.link);
     return 0;

@@ -1,11 +1,12 @@
 """Blocks cut anywhere, the largest ones, and those that must end a connection (wire-core 3, 5)."""
 import hashlib
 import os
+import socket
 import struct
 import threading
 
 import pytest
-from daemons import wait_until
+from daemons import plain_ratsd, wait_until
 from peering import AT_ONCE_S, peer_ids, wire
 
 
@@ -187,3 +188,39 @@ def test_an_end_in_the_middle_of_a_block(linked):
     assert client.wait_message().body == b"whole"
     gone(client, node, "closed by the peer")
     assert not client.messages
+
+
+# --- the largest, begun and not finished ---
+
+def is_taken(link, data):
+    """False when the other end reads no more of it: no byte goes for a second."""
+    view = memoryview(data)
+    link.sock.settimeout(1)
+    try:
+        while view:
+            view = view[link.sock.send(view[:1 << 20]):]
+    except socket.timeout:
+        return False
+    return True
+
+
+def test_half_messages_of_many_peers_cost_no_more_than_those_of_four(daemon, peers):
+    """A message grows as it comes; ten times nearly 64 MiB is more than a daemon may have."""
+    server = daemon(program=plain_ratsd())
+    client = server.client().listen("x")
+    begun, part = 10, 40 * 1024 * 1024
+    links = [peers.dial(server) for _ in range(begun)]
+    for link in links:
+        link.wait(wire.CONTROL)
+    before = server.rss_kib()
+    data = struct.pack(">I", wire.MAX_BODY) + bytes(part)
+    assert [is_taken(link, data) for link in links].count(True) == 4
+    assert server.rss_kib() - before < 5 * part // 1024
+    honest = peers.dial(server)
+    honest.send_app("x", b"small ones come as ever")
+    assert client.wait_message().body == b"small ones come as ever"
+    for link in links:
+        link.sock.close()
+    whole = os.urandom(16 * 1024 * 1024)
+    honest.send_app("x", whole)
+    assert client.wait_message().body == whole

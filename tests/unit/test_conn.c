@@ -31,6 +31,7 @@ struct end {
 };
 
 static struct loop *loop;
+static struct conn_arrivals arrivals;
 static struct end dialer;
 static struct end acceptor;
 
@@ -90,6 +91,7 @@ static void end_open(struct end *end, bool outgoing, uint8_t secret, enum securi
         .identity = &end->identity,
         .security = security,
         .queue_limit = 8u * 1024u * 1024u,
+        .arrivals = &arrivals,
     };
     assert_int_equal(protocol_id_init(&end->context.protocol, bytes_from_string("p")), 0);
     fake_link_init(&end->link, outgoing);
@@ -132,7 +134,9 @@ static void handshake(void)
 static int open_loop(void **state)
 {
     (void)state;
-    return loop_new(&loop);
+    const int rc = loop_new(&loop);
+    conn_arrivals_init(&arrivals, loop);
+    return rc;
 }
 
 static int open_noise(void **state)
@@ -164,6 +168,7 @@ static int close_all(void **state)
         fake_link_fini(&ends[i]->link);
         memset(ends[i], 0, sizeof *ends[i]);
     }
+    conn_arrivals_fini(&arrivals);
     loop_free(loop);
     return 0;
 }
