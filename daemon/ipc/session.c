@@ -347,22 +347,28 @@ static bool claim_descriptors(struct session *session, const struct frame *frame
     return true;
 }
 
-/* What one session has had of a turn. Messages are cheap, and bounded by the size of a read. */
+/* What one session has had of a turn. Messages are cheap, but not those for every peer: the clock
+ * is looked at now and then. */
 struct allowance {
     unsigned calls;
+    unsigned messages;
     int64_t begun_us;
 };
 
 static bool is_used_up(struct allowance *used, const struct loop *loop, const struct frame *frame)
 {
-    if (frame->kind != FRAME_CALL && frame->id == 0) {
+    bool asks = frame->kind == FRAME_CALL || frame->id != 0;
+    bool is_first = used->calls == 0 && used->messages == 0;
+    used->calls += asks ? 1 : 0;
+    if (!asks && used->messages++ % SESSION_TURN_LOOK != 0) {
         return false;
     }
     int64_t now_us = loop_clock_us(loop);
-    if (used->calls++ == 0) {
+    if (is_first) {
         used->begun_us = now_us;
     }
-    return used->calls > SESSION_TURN_CALLS || now_us - used->begun_us >= SESSION_TURN_US;
+    return used->calls > SESSION_TURN_CALLS ||
+           now_us - used->begun_us >= (asks ? SESSION_TURN_US : SESSION_MESSAGES_US);
 }
 
 static void take_whole_frames(struct session *session)

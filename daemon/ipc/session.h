@@ -24,6 +24,8 @@
 #define SESSION_MAX_CALLS    128u
 #define SESSION_TURN_CALLS   64u  /* calls answered before others get their turn, */
 #define SESSION_TURN_US      1000 /* and for how long */
+#define SESSION_TURN_LOOK    32u  /* messages between two looks at the clock, */
+#define SESSION_MESSAGES_US  4000 /* and for how long; to one peer each, a whole read takes less */
 #define SESSION_MAX_CONTROL  ((size_t)1024 * 1024)     /* unread control bytes; more closes it */
 #define SESSION_ANSWER_MARK  (SESSION_MAX_CONTROL / 2) /* beyond which no more calls are taken */
 #define SESSION_READ_BUDGET  INTAKE_SCRATCH_SIZE

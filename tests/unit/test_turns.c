@@ -108,6 +108,23 @@ static void a_user_with_many_sessions_leaves_the_others_their_turn(void **state)
     leave(members, MANY);
 }
 
+static void messages_that_take_long_are_not_all_taken_in_one_turn(void **state)
+{
+    struct story *story = *state;
+    struct member members[2] = {join(story, 1001), join(story, 1002)};
+    write_messages(members, 1, 200); /* in one read */
+    story->host->message_us = 600;   /* each goes to a thousand peers */
+    run_turn(story, members, 1);
+    assert_in_range(story->host->messages, 1, SESSION_TURN_LOOK);
+    write_messages(&members[1], 1, 1);
+    run_turn(story, members, 2);
+    assert_int_equal(sent_by(story, members[1].number), 1);
+    assert_true(story->host->messages < 200);
+    virtual_world_settle(story->world);
+    assert_int_equal(story->host->messages, 201);
+    leave(members, 2);
+}
+
 static void sessions_of_one_user_take_turns(void **state)
 {
     struct story *story = *state;
@@ -180,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(a_user_with_many_sessions_leaves_the_others_their_turn),
+        STORY(messages_that_take_long_are_not_all_taken_in_one_turn),
         STORY(sessions_of_one_user_take_turns),
         STORY(who_waits_longest_for_a_peer_sends_first),
         STORY(a_session_that_ends_in_line_is_not_served),
