@@ -54,9 +54,9 @@ static void one_method_comes_with_types_limits_and_errors(void **state)
     assert_int_equal(json_integer_value(json_object_get(port, "min")), 1);
     assert_int_equal(json_integer_value(json_object_get(port, "max")), 65535);
     json_t *api = json_object_get(method, "api");
-    assert_int_equal(json_array_size(api), 2);
+    assert_int_equal(json_array_size(api), 3);
     assert_string_equal(json_string_value(json_array_get(api, 0)), "rats_connect");
-    assert_int_equal(json_array_size(json_object_get(method, "errors")), 8);
+    assert_int_equal(json_array_size(json_object_get(method, "errors")), 9);
     json_decref(one);
 }
 
