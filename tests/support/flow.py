@@ -77,7 +77,9 @@ class Reader:
         while self.client.events:
             event = self.client.events.popleft()
             if event["v"] == "lost":
-                self.lost += event["p"]["total"]
+                said = event["p"]
+                assert said["total"] == sum(said[k] for k in ("channel", "typed", "topic"))
+                self.lost += said["total"]
 
     def until(self, total, timeout=60):
         deadline = time.monotonic() + timeout
