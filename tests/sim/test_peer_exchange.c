@@ -66,17 +66,7 @@ static void hear(void *arg, struct peer *from, const struct message *message)
 
 static void start_bare(const char *address)
 {
-    sim_mesh_init(&bare, sim_node_new(net, address), 99, NULL);
-    mesh_claim(bare.mesh, WIRE_PEX, hear, NULL);
-}
-
-static void connect(struct sim_mesh *from, const char *to)
-{
-    struct sim_dial dial;
-    sim_mesh_dial(from, &dial, to, 4000, NULL);
-    sim_net_run(net, 2000);
-    assert_true(dial.done);
-    assert_int_equal(dial.result, 0);
+    sim_mesh_init_bare(&bare, sim_node_new(net, address), 99, WIRE_PEX, hear);
 }
 
 static bool knows(const struct service_node *self, const struct peer_id *id)
@@ -113,8 +103,8 @@ static void peers_of_a_hub_find_each_other(void **state)
     start(&hub, "20.0.0.1", 1, NULL);
     start(&a, "20.0.1.1", 2, NULL);
     start(&b, "20.0.2.1", 3, NULL);
-    connect(&a.mesh, "20.0.0.1");
-    connect(&b.mesh, "20.0.0.1");
+    sim_mesh_connect(&a.mesh, "20.0.0.1");
+    sim_mesh_connect(&b.mesh, "20.0.0.1");
     assert_true(knows(&a, service_node_id(&b)));
     assert_true(knows(&b, service_node_id(&a)));
     assert_int_equal(service_node_metric(&b, "pex_connected"), 1);
@@ -130,8 +120,8 @@ static void switched_off_nobody_asks_answers_or_dials(void **state)
     start(&hub, "20.0.0.1", 1, off);
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
-    connect(&a.mesh, "20.0.0.1");
-    connect(&bare, "20.0.0.1");
+    sim_mesh_connect(&a.mesh, "20.0.0.1");
+    sim_mesh_connect(&bare, "20.0.0.1");
     ask(&hub, 32);
     add(&lie, "20.0.9.1", 4000, 7);
     say(&hub, &lie);
@@ -159,7 +149,7 @@ static void a_call_asks_a_peer_again(void **state)
     json_t *params = json_pack("{s:s}", "peer", peer_id_format(&bare.identity.id).text);
     service_node_call(&a, M_PEX_REQUEST, json_incref(params), &call);
     assert_int_equal(call.error, E_PEER_NOT_FOUND);
-    connect(&a.mesh, "20.0.2.1");
+    sim_mesh_connect(&a.mesh, "20.0.2.1");
     assert_int_equal(requests_heard, 1);
     service_node_call(&a, M_PEX_REQUEST, json_incref(params), &call);
     assert_int_equal(call.error, PROTO_ERROR_COUNT);
@@ -182,10 +172,10 @@ static void the_answer_leaves_out_the_asker_and_keeps_to_the_number_asked(void *
     for (unsigned i = 0; i < CROWD; i++) {
         (void)snprintf(address, sizeof address, "20.0.%u.1", i + 1);
         sim_mesh_init(&crowd[i], sim_node_new(net, address), (uint8_t)(10 + i), NULL);
-        connect(&crowd[i], "20.0.0.1");
+        sim_mesh_connect(&crowd[i], "20.0.0.1");
     }
     start_bare("20.0.200.1");
-    connect(&bare, "20.0.0.1");
+    sim_mesh_connect(&bare, "20.0.0.1");
     ask(&hub, 65535);
     assert_int_equal(last_response.entry_count, PEX_MAX_ENTRIES);
     for (size_t i = 0; i < last_response.entry_count; i++) {
@@ -221,9 +211,9 @@ static unsigned told(const char *asker, const char *subject)
     struct sim_mesh other;
     start(&hub, "20.0.0.1", 1, NULL);
     sim_mesh_init(&other, sim_node_new(net, subject), 50, NULL);
-    connect(&other, "20.0.0.1");
+    sim_mesh_connect(&other, "20.0.0.1");
     start_bare(asker);
-    connect(&bare, "20.0.0.1");
+    sim_mesh_connect(&bare, "20.0.0.1");
     ask(&hub, 32);
     count = (unsigned)last_response.entry_count;
     sim_mesh_fini(&bare);
@@ -263,7 +253,7 @@ static void nothing_is_dialed_that_is_nowhere_or_ourselves(void **state)
     struct pex_frame lie = {.op = PEX_RESPONSE};
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     add(&lie, "0.0.0.0", 4000, 7);
     add(&lie, "20.0.9.1", 0, 7);
     add(&lie, "224.0.0.251", 5353, 7);
@@ -297,7 +287,7 @@ static void one_victim_named_a_thousand_times_is_dialed_four_times_a_minute(void
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
     sim_mesh_init(&victim, sim_node_new(net, "20.0.9.1"), 77, NULL);
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     for (int i = 0; i < 32; i++) { /* 32 responses of 32, within the first minute */
         struct pex_frame lie = {.op = PEX_RESPONSE};
         for (size_t at = 0; at < PEX_MAX_ENTRIES; at++) {
@@ -322,7 +312,7 @@ static void one_network_is_dialed_sixteen_times_a_minute(void **state)
     char ip[32];
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     for (unsigned i = 0; i < 4; i++) {
         struct pex_frame lie = {.op = PEX_RESPONSE};
         for (unsigned at = 0; at < PEX_MAX_ENTRIES; at++) {
@@ -342,7 +332,7 @@ static void no_more_than_32_dials_are_under_way(void **state)
     char ip[32];
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     for (unsigned i = 0; i < 4; i++) {
         struct pex_frame lie = {.op = PEX_RESPONSE};
         for (unsigned at = 0; at < PEX_MAX_ENTRIES; at++) {
@@ -366,8 +356,8 @@ static void requests_are_answered_within_bounds(void **state)
     start(&hub, "20.0.0.1", 1, NULL);
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
-    connect(&a.mesh, "20.0.0.1");
-    connect(&bare, "20.0.0.1");
+    sim_mesh_connect(&a.mesh, "20.0.0.1");
+    sim_mesh_connect(&bare, "20.0.0.1");
     for (int i = 0; i < 200; i++) {
         ask(&hub, 32); /* takes 100 ms */
     }
@@ -385,8 +375,8 @@ static void whoever_was_disconnected_on_request_is_not_dialed_at_once(void **sta
     start(&a, "20.0.1.1", 2, NULL);
     start(&b, "20.0.3.1", 3, NULL);
     start_bare("20.0.2.1");
-    connect(&a.mesh, "20.0.3.1");
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&a.mesh, "20.0.3.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     assert_int_equal(mesh_disconnect(a.mesh.mesh, service_node_id(&b)), 0);
     add(&said, "20.0.3.1", 4000, 0);
     said.entries[0].id = *service_node_id(&b);
@@ -410,7 +400,7 @@ static void enough_peers_are_enough(void **state)
     struct pex_frame said = {.op = PEX_RESPONSE};
     start(&a, "20.0.1.1", 2, two);
     start_bare("20.0.2.1");
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     for (unsigned at = 0; at < 10; at++) {
         (void)snprintf(ip, sizeof ip, "21.0.%u.1", at);
         add(&said, ip, 4000, (uint8_t)(at + 1));
@@ -427,7 +417,7 @@ static void dials_end_with_the_daemon(void **state)
     struct pex_frame said = {.op = PEX_RESPONSE};
     start(&a, "20.0.1.1", 2, NULL);
     start_bare("20.0.2.1");
-    connect(&bare, "20.0.1.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
     sim_node_set_down(sim_node_new(net, "21.0.0.1"), true);
     add(&said, "21.0.0.1", 4000, 1);
     say(&a, &said);

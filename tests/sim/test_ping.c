@@ -59,27 +59,17 @@ static void hear_ping(void *arg, struct peer *from, const struct message *messag
 
 static void start_bare(void)
 {
-    sim_mesh_init(&bare, sim_node_new(net, "10.0.0.3"), 3, NULL);
-    mesh_claim(bare.mesh, WIRE_PING, hear_ping, NULL);
-}
-
-static void connect(struct sim_mesh *from, const char *to)
-{
-    struct sim_dial dial;
-    sim_mesh_dial(from, &dial, to, 4000, NULL);
-    sim_net_run(net, 2000);
-    assert_true(dial.done);
-    assert_int_equal(dial.result, 0);
+    sim_mesh_init_bare(&bare, sim_node_new(net, "10.0.0.3"), 3, WIRE_PING, hear_ping);
 }
 
 static void connect_to_b(void)
 {
-    connect(&a.mesh, "10.0.0.2");
+    sim_mesh_connect(&a.mesh, "10.0.0.2");
 }
 
 static void connect_to_bare(void)
 {
-    connect(&a.mesh, "10.0.0.3");
+    sim_mesh_connect(&a.mesh, "10.0.0.3");
 }
 
 static int64_t rtt_of_b(void)
@@ -164,7 +154,7 @@ static void a_crowd_costs_one_wakeup_a_second(void **state)
     for (unsigned i = 0; i < CROWD; i++) {
         (void)snprintf(address, sizeof address, "10.0.1.%u", i + 1);
         sim_mesh_init(&crowd[i], sim_node_new(net, address), (uint8_t)(10 + i), NULL);
-        connect(&crowd[i], "10.0.0.1");
+        sim_mesh_connect(&crowd[i], "10.0.0.1");
     }
     unsigned moments = 0;
     uint64_t before = service_node_metric(&a, "ping_sent");

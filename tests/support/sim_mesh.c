@@ -109,6 +109,13 @@ void sim_mesh_init(struct sim_mesh *self, struct sim_node *node, uint8_t secret_
     start(self, options);
 }
 
+void sim_mesh_init_bare(struct sim_mesh *self, struct sim_node *node, uint8_t secret_seed,
+                        enum wire_type type, mesh_message_fn hear)
+{
+    sim_mesh_init(self, node, secret_seed, NULL);
+    mesh_claim(self->mesh, type, hear, self);
+}
+
 void sim_mesh_restart(struct sim_mesh *self, const char *const *options)
 {
     stop(self);
@@ -148,6 +155,18 @@ void sim_mesh_dial(struct sim_mesh *self, struct sim_dial *dial, const char *hos
     };
     dial->dial = mesh_dial(self->mesh, &target, on_done, dial);
     assert(dial->dial != NULL && !dial->done);
+}
+
+void sim_mesh_connect(struct sim_mesh *self, const char *host)
+{
+    struct virtual_world *world = virtual_loop_world(sim_node_loop(self->node));
+    struct sim_dial dial;
+    sim_mesh_dial(self, &dial, host, 4000, NULL);
+    virtual_world_run(world, virtual_world_now_ms(world) + 2000);
+    if (!dial.done || dial.result != 0) {
+        (void)fprintf(stderr, "no connection to %s: %s\n", host, dial.error);
+    }
+    assert(dial.done && dial.result == 0);
 }
 
 int sim_mesh_send(struct sim_mesh *self, const struct peer_id *to, size_t size, uint8_t fill)

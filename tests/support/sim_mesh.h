@@ -44,10 +44,15 @@ void sim_mesh_init(struct sim_mesh *self, struct sim_node *node, uint8_t secret_
                    const char *const *options);
 /* The same node starts again: identity and address stay, everything else is new. */
 void sim_mesh_restart(struct sim_mesh *self, const char *const *options);
+/* One without services, whose words the test chooses: what comes of that type goes to hear. */
+void sim_mesh_init_bare(struct sim_mesh *self, struct sim_node *node, uint8_t secret_seed,
+                        enum wire_type type, mesh_message_fn hear);
 void sim_mesh_fini(struct sim_mesh *self);
 
 void sim_mesh_dial(struct sim_mesh *self, struct sim_dial *dial, const char *host, uint16_t port,
                    const struct peer_id *expected);
+/* Dials port 4000 there and lets two seconds pass. They are connected, or the test fails. */
+void sim_mesh_connect(struct sim_mesh *self, const char *host);
 /* One App message to the only or the given peer. */
 int sim_mesh_send(struct sim_mesh *self, const struct peer_id *to, size_t size, uint8_t fill);
 uint64_t sim_mesh_metric(const struct sim_mesh *self, const char *name);
