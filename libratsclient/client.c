@@ -27,6 +27,20 @@ struct client *client_acquire(rats_client_t handle, int null_code)
     return client;
 }
 
+struct client *client_acquire_list(rats_client_t handle, int null_code, int *ret_count)
+{
+    if (ret_count != NULL) {
+        *ret_count = 0;
+    }
+    struct client *client = client_acquire(handle, null_code);
+    if (client != NULL && ret_count == NULL) {
+        client_exit(&client);
+        (void)error_set(RATS_ERROR_INVALID_PARAMETER, "the count is NULL");
+        return NULL;
+    }
+    return client;
+}
+
 void client_exit(struct client **client)
 {
     if (*client != NULL) {

@@ -174,6 +174,11 @@ void client_exit(struct client **client);
 /* At the head of a public function: the same, held until the function returns. */
 #define ENTER(name, handle, null_code)                                                             \
     struct client *name __attribute__((cleanup(client_exit))) = client_acquire(handle, null_code)
+/* The same for one that returns a list: its count is 0 until there is one, and must not be NULL. */
+struct client *client_acquire_list(rats_client_t handle, int null_code, int *ret_count);
+#define ENTER_LIST(name, handle, null_code, ret_count)                                             \
+    struct client *name __attribute__((cleanup(client_exit))) =                                    \
+        client_acquire_list(handle, null_code, ret_count)
 /* Lets the reader look around. Needs no lock. */
 void client_wake(const struct client *client);
 void client_drain_wake(const struct client *client);

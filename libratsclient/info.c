@@ -140,15 +140,8 @@ static char **list_ids(const struct mirror *mirror, int *ret_count)
 
 char **rats_get_peer_ids(rats_client_t handle, int *ret_count)
 {
-    if (ret_count != NULL) {
-        *ret_count = 0;
-    }
-    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER_LIST(client, handle, RATS_ERROR_INVALID_HANDLE, ret_count);
     if (client == NULL) {
-        return NULL;
-    }
-    if (ret_count == NULL) {
-        (void)error_set(RATS_ERROR_INVALID_PARAMETER, "the count is NULL");
         return NULL;
     }
     client_lock(client);

@@ -248,17 +248,13 @@ static int list_part(struct client *client, const char *prefix, struct key_list 
 
 char **rats_storage_keys(rats_client_t handle, const char *prefix, int *ret_count)
 {
+    ENTER_LIST(client, handle, RATS_ERROR_INVALID_PARAMETER, ret_count);
     struct key_list list = {0};
-    if (ret_count != NULL) {
-        *ret_count = 0;
-    }
-    ENTER(client, handle, RATS_ERROR_INVALID_PARAMETER);
     if (client == NULL) {
         return NULL;
     }
     prefix = prefix == NULL ? "" : prefix;
-    int code = ret_count == NULL ? error_set(RATS_ERROR_INVALID_PARAMETER, "the count is NULL")
-                                 : check_prefix(prefix);
+    int code = check_prefix(prefix);
     bool more = code == RATS_SUCCESS;
     while (more && code == RATS_SUCCESS) {
         code = list_part(client, prefix, &list, &more);

@@ -89,21 +89,10 @@ static char **list_subscribed(const struct client *client, int *ret_count)
     return names;
 }
 
-/* Whether there is somewhere to put the count, which is 0 for now. */
-static bool begin_list(int *ret_count)
-{
-    if (ret_count == NULL) {
-        (void)error_set(RATS_ERROR_INVALID_PARAMETER, "the count is NULL");
-        return false;
-    }
-    *ret_count = 0;
-    return true;
-}
-
 char **rats_get_subscribed_topics(rats_client_t handle, int *ret_count)
 {
-    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
-    if (!begin_list(ret_count) || client == NULL) {
+    ENTER_LIST(client, handle, RATS_ERROR_INVALID_HANDLE, ret_count);
+    if (client == NULL) {
         return NULL;
     }
     client_lock(client);
@@ -136,9 +125,9 @@ static char **copy_texts(const json_t *array, int *ret_count)
 static char **ask_for_peers(rats_client_t handle, enum method_id method, const char *topic,
                             int *ret_count)
 {
-    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);
+    ENTER_LIST(client, handle, RATS_ERROR_INVALID_HANDLE, ret_count);
     json_t *result = NULL;
-    if (!begin_list(ret_count) || client == NULL || check_topic(topic) != RATS_SUCCESS ||
+    if (client == NULL || check_topic(topic) != RATS_SUCCESS ||
         request_call(client, method, json_pack("{s:s}", "topic", topic), CALL_TIMEOUT_MS,
                      &result) != RATS_SUCCESS) {
         return NULL;
