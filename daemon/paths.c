@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/runtime_dir.h"
+
 struct roots {
     char runtime[PATH_MAX];
     char state[PATH_MAX];
@@ -44,15 +46,13 @@ static bool put_first(char out[PATH_MAX], const char *list)
 static bool find_user_roots(struct roots *roots)
 {
     const char *home = directory_from("HOME");
-    const char *runtime = directory_from("XDG_RUNTIME_DIR");
     const char *state = directory_from("XDG_STATE_HOME");
     const char *config = directory_from("XDG_CONFIG_HOME");
     if (home == NULL && (state == NULL || config == NULL)) {
         errno = ENOENT;
         return false;
     }
-    bool fits = runtime != NULL ? put(roots->runtime, "%s/ratsd", runtime)
-                                : put(roots->runtime, "/tmp/ratsd-%ld", (long)geteuid());
+    bool fits = runtime_dir_of_user(roots->runtime, sizeof(roots->runtime)) == 0;
     fits = fits && (state != NULL ? put(roots->state, "%s/ratsd", state)
                                   : put(roots->state, "%s/.local/state/ratsd", home));
     return fits && (config != NULL ? put(roots->config, "%s/ratsd", config)
@@ -70,7 +70,7 @@ static bool find_roots(struct roots *roots)
                put_first(roots->config, config != NULL ? config : "/etc/ratsd");
     }
     if (geteuid() == 0 && directory_from("XDG_RUNTIME_DIR") == NULL) {
-        return put(roots->runtime, "/run/ratsd") && put(roots->state, "/var/lib/ratsd") &&
+        return put(roots->runtime, RUNTIME_DIR_SYSTEM) && put(roots->state, "/var/lib/ratsd") &&
                put(roots->config, "/etc/ratsd");
     }
     return find_user_roots(roots);
@@ -134,19 +134,17 @@ int paths_find(const struct options *options, struct paths *ret_paths, char *err
 
 int paths_make_runtime(const struct paths *paths, char *error, size_t error_size)
 {
-    struct stat status;
     if (paths->runtime[0] == '\0') {
         return 0;
     }
-    bool system = strncmp(paths->runtime, "/run/ratsd", strlen("/run/ratsd")) == 0;
+    bool system = strncmp(paths->runtime, RUNTIME_DIR_SYSTEM, strlen(RUNTIME_DIR_SYSTEM)) == 0;
     if (mkdir(paths->runtime, system ? 0755 : 0700) < 0 && errno != EEXIST) {
         int failed = -errno;
         (void)snprintf(error, error_size, "cannot make %s: %s; use --socket to name another place",
                        paths->runtime, strerror(-failed));
         return failed;
     }
-    if (lstat(paths->runtime, &status) < 0 || !S_ISDIR(status.st_mode) ||
-        (status.st_uid != geteuid() && status.st_uid != 0) || (status.st_mode & 022) != 0) {
+    if (!runtime_dir_is_safe(paths->runtime)) {
         (void)snprintf(error, error_size,
                        "%s must be a directory of ours that nobody else can write; remove it or "
                        "use --socket",

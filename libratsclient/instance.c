@@ -16,6 +16,7 @@
 #include "attach.h"
 #include "clock.h"
 #include "error.h"
+#include "proto/runtime_dir.h"
 #include "starter.h"
 
 #define HOW_TO_START  "start one with 'systemctl start ratsd' or 'ratsd'"
@@ -198,7 +199,7 @@ static int make_directory(const char *path)
                          "directory of yours",
                          path, strerror(errno));
     }
-    if (!search_is_ours(path)) {
+    if (!runtime_dir_is_safe(path)) {
         return error_set(RATS_ERROR_OPERATION_FAILED,
                          "no ratsd can be started: %s is not a directory of yours alone; remove it "
                          "or set XDG_RUNTIME_DIR to a directory of yours",
@@ -395,7 +396,7 @@ static int start_once(const struct instance_wish *wish, const char *runtime,
 static int start_some(const struct instance_wish *wish, struct instance_found *found)
 {
     char runtime[SOCKET_PATH_SIZE];
-    if (search_user_directory(runtime) < 0) {
+    if (runtime_dir_of_user(runtime, sizeof runtime) < 0) {
         return error_set(RATS_ERROR_OPERATION_FAILED,
                          "no ratsd can be started: XDG_RUNTIME_DIR is too long for a socket in it");
     }
@@ -440,7 +441,7 @@ int instance_restart(const struct instance_wish *wish, const char *path,
     char expected[SOCKET_PATH_SIZE + 16];
     char error[ERROR_TEXT_SIZE];
     int lock = -1;
-    if (search_user_directory(runtime) < 0 ||
+    if (runtime_dir_of_user(runtime, sizeof runtime) < 0 ||
         snprintf(expected, sizeof expected, "%s/default.sock", runtime) < 0 ||
         strcmp(path, expected) != 0) {
         return error_set(RATS_ERROR_NO_DAEMON, "%s is not the default instance of this user", path);

@@ -6,20 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* Somebody else's directory could hold a false daemon; one that is not there holds none. A link is
- * not followed: in a place where everybody may write it could lead anywhere. */
-bool search_is_ours(const char *directory)
-{
-    struct stat info;
-    if (lstat(directory, &info) != 0) {
-        return true;
-    }
-    return S_ISDIR(info.st_mode) && (info.st_uid == 0 || info.st_uid == geteuid()) &&
-           (info.st_mode & 022) == 0;
-}
+#include "proto/runtime_dir.h"
 
 static size_t add(struct search_place *place, const char *directory, bool safe)
 {
@@ -27,19 +16,6 @@ static size_t add(struct search_place *place, const char *directory, bool safe)
     const int size = snprintf(place->path, sizeof place->path, "%s/default.sock", directory);
     place->safe = safe;
     return size > 0 && (size_t)size < sizeof place->path ? 1 : 0;
-}
-
-int search_user_directory(char directory[SOCKET_PATH_SIZE])
-{
-    /* A program with more rights than its caller does not let the caller choose the daemon. */
-    const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
-    int size;
-    if (runtime != NULL && runtime[0] == '/') {
-        size = snprintf(directory, SOCKET_PATH_SIZE, "%s/ratsd", runtime);
-    } else {
-        size = snprintf(directory, SOCKET_PATH_SIZE, "/tmp/ratsd-%lu", (unsigned long)geteuid());
-    }
-    return size > 0 && (size_t)size < SOCKET_PATH_SIZE ? 0 : -ENAMETOOLONG;
 }
 
 int search_by_port(const struct search_place *place, int port, char path[SOCKET_PATH_SIZE])
@@ -127,8 +103,8 @@ size_t search_places_in(const char *system_directory, struct search_place places
 {
     char directory[SOCKET_PATH_SIZE];
     size_t count = 0;
-    if (search_user_directory(directory) == 0) {
-        count += add(&places[count], directory, search_is_ours(directory));
+    if (runtime_dir_of_user(directory, sizeof directory) == 0) {
+        count += add(&places[count], directory, runtime_dir_is_safe(directory));
     }
     /* Only root can make an entry in /run, and the service manager gives this one to the daemon's
      * own user: whose it is says nothing. */
@@ -138,5 +114,5 @@ size_t search_places_in(const char *system_directory, struct search_place places
 
 size_t search_places(struct search_place places[SEARCH_PLACES])
 {
-    return search_places_in("/run/ratsd", places);
+    return search_places_in(RUNTIME_DIR_SYSTEM, places);
 }

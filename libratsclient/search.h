@@ -28,10 +28,5 @@ int search_by_port(const struct search_place *place, int port, char path[SOCKET_
  * once. Returns how many were filled in; there are places beyond SEARCH_MOST_SOCKETS for nobody. */
 size_t search_sockets(const struct search_place *place,
                       char paths[SEARCH_MOST_SOCKETS][SOCKET_PATH_SIZE]);
-/* The user's runtime directory, there or not. 0 or -ENAMETOOLONG. */
-int search_user_directory(char directory[SOCKET_PATH_SIZE]);
-/* Whether a directory is the caller's (or root's) and nobody else may write there; also when it is
- * not there. */
-bool search_is_ours(const char *directory);
 
 #endif

@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/runtime_dir.h"
+
 #define DEFAULT_INSTANCE "default"
-#define SYSTEM_DIRECTORY "/run/ratsd"
 #define NAME_MAX_SIZE    64
 #define NAME_CHARACTERS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 
@@ -36,30 +37,13 @@ static int add_given(struct search *search, const char *path)
     return 0;
 }
 
-/* Anybody may make a directory in /tmp: it only counts when it is ours or root's. */
-static bool is_trusted(const char *directory)
-{
-    struct stat status;
-    return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) &&
-           (status.st_uid == geteuid() || status.st_uid == 0);
-}
-
 static int add_user_socket(struct search *search, const char *instance)
 {
     char directory[SEARCH_PATH_SIZE];
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    int size =
-        runtime != NULL && *runtime == '/'
-            ? snprintf(directory, sizeof directory, "%s/ratsd", runtime)
-            : snprintf(directory, sizeof directory, "/tmp/ratsd-%lu", (unsigned long)geteuid());
-    if (size < 0 || size >= (int)sizeof directory) {
+    if (runtime_dir_of_user(directory, sizeof directory) < 0) {
         return -EINVAL;
     }
-    struct stat status;
-    if (lstat(directory, &status) == 0 && !is_trusted(directory)) {
-        return 0;
-    }
-    return add(search, directory, instance);
+    return runtime_dir_is_safe(directory) ? add(search, directory, instance) : 0;
 }
 
 int search_sockets(const char *socket_path, const char *instance, struct search *ret_search)
@@ -81,7 +65,7 @@ int search_sockets(const char *socket_path, const char *instance, struct search 
         }
         result = add_user_socket(&search, name);
         if (result == 0) {
-            result = add(&search, SYSTEM_DIRECTORY, name);
+            result = add(&search, RUNTIME_DIR_SYSTEM, name);
         }
     }
     if (result == 0) {
