@@ -11,6 +11,11 @@
 #define RETRY_MS 1000  /* after a page could not be read or sent */
 #define REASK_MS 60000 /* after something a peer sent could not be kept */
 #define NOT_DUE  INT64_MAX
+/* After an entry from the future the clock is looked at so often, for so long: it may be ours that
+ * is wrong, as on a machine that starts without knowing the time. Then it is set in one step. */
+#define LOOK_MS       5000
+#define LOOK_FOR_MS   600000
+#define CLOCK_STEP_MS 10000 /* more than any clock drifts meanwhile */
 
 struct follower {
     struct list node;
@@ -21,6 +26,7 @@ struct follower {
     bool asked; /* it asked for everything and has not got the end of it */
     bool asked_again;
     bool held;
+    bool ahead;          /* something it sent was from the future */
     int64_t snapshot_ms; /* when its last snapshot began; loop time */
     int64_t resume_ms;   /* pages again from then on */
     int64_t ask_ms;      /* when we ask it again; NOT_DUE */
@@ -35,6 +41,9 @@ struct storage_peers {
     uint64_t serial;
     int64_t interval_ms;
     int64_t resync_ms; /* when some peer is asked next */
+    int64_t look_ms;   /* when the clock is looked at; NOT_DUE */
+    int64_t look_until_ms;
+    int64_t wall_ms; /* wall clock minus loop time, when something was from the future */
     struct timer timer;
     struct storage_peers_values values;
     struct log_limit log_refused;
@@ -72,7 +81,7 @@ static struct follower *find(const struct storage_peers *peers, const struct pee
 
 static void plan(struct storage_peers *peers)
 {
-    int64_t due_ms = peers->resync_ms;
+    int64_t due_ms = peers->resync_ms < peers->look_ms ? peers->resync_ms : peers->look_ms;
     LIST_EACH(&peers->followers, node)
     {
         const struct follower *follower = CONTAINER_OF(node, struct follower, node);
@@ -119,6 +128,39 @@ size_t storage_peers_ask_all(struct storage_peers *peers)
     }
     plan(peers);
     return count;
+}
+
+static int64_t wall_ms(const struct storage_peers *peers)
+{
+    return loop_unix_ms(peers->options.loop) - now_ms(peers);
+}
+
+static void note_ahead(struct storage_peers *peers, struct follower *follower)
+{
+    if (peers->look_ms == NOT_DUE) {
+        peers->wall_ms = wall_ms(peers);
+        peers->look_ms = now_ms(peers) + LOOK_MS;
+    }
+    follower->ahead = true;
+    peers->look_until_ms = now_ms(peers) + LOOK_FOR_MS;
+    plan(peers);
+}
+
+/* Once the clock has been set, whoever seemed ahead of it is asked again. */
+static void look_at_clock(struct storage_peers *peers)
+{
+    int64_t step_ms = wall_ms(peers) - peers->wall_ms;
+    bool was_set = step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS;
+    bool goes_on = !was_set && now_ms(peers) < peers->look_until_ms;
+    peers->look_ms = goes_on ? now_ms(peers) + LOOK_MS : NOT_DUE;
+    LIST_EACH(&peers->followers, node)
+    {
+        struct follower *follower = CONTAINER_OF(node, struct follower, node);
+        if (follower->ahead && was_set) {
+            ask(peers, follower);
+        }
+        follower->ahead = follower->ahead && goes_on;
+    }
 }
 
 static void ask_somebody(struct storage_peers *peers)
@@ -319,6 +361,9 @@ static void on_merge(void *arg, struct storage_op *op)
         plan(peers);
     }
     note_refusals(peers, op);
+    if (op->refused[LWW_AHEAD] > 0 && follower != NULL) {
+        note_ahead(peers, follower);
+    }
     peers->values.entries_taken += op->change_count;
     for (size_t i = 0; i < op->change_count; i++) {
         tell_change(peers, &op->changes[i], &op->peer, op->forward);
@@ -481,6 +526,9 @@ static void on_timer(void *arg)
 {
     struct storage_peers *peers = arg;
     int64_t now = now_ms(peers);
+    if (peers->look_ms <= now) {
+        look_at_clock(peers);
+    }
     if (peers->resync_ms <= now) {
         ask_somebody(peers);
         plan_resync(peers);
@@ -511,6 +559,7 @@ struct storage_peers *storage_peers_new(const struct storage_peers_options *opti
     uint64_t seed[2] = {random_u64(), random_u64()};
     peers->options = *options;
     peers->resync_ms = NOT_DUE;
+    peers->look_ms = NOT_DUE;
     list_init(&peers->followers);
     map_init(&peers->by_id, seed);
     timer_init(&peers->timer, options->loop, on_timer, peers);

@@ -210,6 +210,39 @@ static void a_clock_far_ahead_is_refused_until_the_others_get_there(void **state
     end_all(2);
 }
 
+/* A machine without a battery begins in 1970 and learns the time from the network. */
+static void who_starts_without_the_time_has_everything_once_the_clock_is_set(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"resync_interval", "0", NULL};
+    int64_t wrong_ms = -INT64_C(3652) * 24 * 60 * MINUTES;
+    start_all(2, options);
+    virtual_loop_set_clock(sim_node_loop(nodes[1].node.mesh.node), wrong_ms);
+    assert_int_equal(store_put(&nodes[0], "k", "v"), PROTO_ERROR_COUNT);
+    store_link(&nodes[0], &nodes[1]);
+    sim_net_run(net, 60000);
+    assert_null(store_get(&nodes[1], "k"));
+    virtual_loop_set_clock(sim_node_loop(nodes[1].node.mesh.node), -wrong_ms);
+    sim_net_run(net, 10000);
+    assert_string_equal(store_get(&nodes[1], "k"), "v");
+    assert_converged(2);
+    end_all(2);
+}
+
+/* Whose clock stays wrong is not asked again and again. */
+static void a_peer_that_is_ahead_for_good_costs_nothing(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"resync_interval", "0", NULL};
+    start_all(2, options);
+    virtual_loop_set_clock(sim_node_loop(nodes[0].node.mesh.node), 60 * MINUTES);
+    store_link(&nodes[0], &nodes[1]);
+    assert_int_equal(store_put(&nodes[0], "k", "early"), PROTO_ERROR_COUNT);
+    sim_net_run(net, 20 * MINUTES);
+    assert_int_equal(store_statistic(&nodes[1], "entries_in"), 1);
+    end_all(2);
+}
+
 static void a_snapshot_of_many_pages_passes_a_narrow_link(void **state)
 {
     (void)state;
@@ -266,6 +299,8 @@ int main(void)
         STORY(a_change_crosses_a_line_of_nodes_at_once),
         STORY(what_was_missed_two_hops_away_is_found_by_asking),
         STORY(a_clock_far_ahead_is_refused_until_the_others_get_there),
+        STORY(who_starts_without_the_time_has_everything_once_the_clock_is_set),
+        STORY(a_peer_that_is_ahead_for_good_costs_nothing),
         STORY(a_snapshot_of_many_pages_passes_a_narrow_link),
         STORY(tombstones_end_everywhere),
     };
