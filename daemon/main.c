@@ -46,7 +46,7 @@
 #define WORKER_JOBS    256
 
 /* Exit codes of ratsd(8). */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_OWNED = 3, EXIT_DAMAGED_KEY = 4 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_OWNED = 3, EXIT_DAMAGED = 4 };
 
 struct ratsd {
     struct options options;
@@ -242,7 +242,7 @@ static int open_identity(struct ratsd *ratsd)
                                ratsd->error, sizeof(ratsd->error));
     }
     if (result < 0) {
-        return fail(ratsd, result == -EINVAL ? EXIT_DAMAGED_KEY : EXIT_FAILED);
+        return fail(ratsd, result == -EINVAL ? EXIT_DAMAGED : EXIT_FAILED);
     }
     tell_of_identity(ratsd, &report, installed);
     return EXIT_OK;
@@ -440,9 +440,11 @@ static int start_node(struct ratsd *ratsd)
 {
     int result = host_start(ratsd->host);
     if (result < 0) {
+        const bool damaged = result == -EUCLEAN; /* starting again cannot help */
         (void)snprintf(ratsd->error, sizeof(ratsd->error), "a service did not start: %s",
-                       strerror(-result));
-        return fail(ratsd, EXIT_FAILED);
+                       damaged ? "a file in its state directory is damaged; its log says which"
+                               : strerror(-result));
+        return fail(ratsd, damaged ? EXIT_DAMAGED : EXIT_FAILED);
     }
     mesh_inherit(ratsd->mesh, ratsd->inherited.peers, ratsd->inherited.peer_count);
     ratsd->inherited.peer_count = 0;

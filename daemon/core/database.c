@@ -15,6 +15,8 @@
 #define MAX_STATEMENT  512
 #define REASON_SIZE    256
 #define DAMAGED_SUFFIX ".damaged"
+#define NEW_SUFFIX     ".new"
+#define HEADER_SIZE    100 /* of a database file; SQLite takes a shorter one for a new one */
 #define OWNER_ONLY     (S_IRUSR | S_IWUSR)
 
 /* One database_open(): where, what for, and why not. */
@@ -95,13 +97,15 @@ static int make_file(const char *path)
 }
 
 /* Never opens a file that exists: closing it again would drop the locks of another handle. The
- * directory is ours alone, so nobody changes what the name means meanwhile. */
-static int prepare_file(const char *path)
+ * directory is ours alone, so nobody changes what the name means meanwhile. -ENOENT when there is
+ * none. */
+static int check_file(const char *path, off_t *ret_size)
 {
     struct stat st;
     if (lstat(path, &st) != 0) {
-        return errno == ENOENT ? make_file(path) : -errno;
+        return -errno;
     }
+    *ret_size = st.st_size;
     if (S_ISLNK(st.st_mode)) {
         return -ELOOP;
     }
@@ -239,10 +243,85 @@ static int set_up(struct opening *opening)
     return result == 0 ? take_steps(opening, version) : result;
 }
 
-static int try_open(struct opening *opening)
+static int sync_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    /* EINVAL, EROFS: this file system has nothing to sync here. */
+    int result = fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -errno;
+    (void)close(fd);
+    return result;
+}
+
+/* What SQLite keeps beside a file that is gone: it would be taken for the next one's. */
+static void remove_logs(const char *path)
+{
+    static const char *const parts[] = {"-journal", "-wal", "-shm"};
+    char name[PATH_MAX + 32];
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        (void)snprintf(name, sizeof(name), "%s%s", path, parts[i]);
+        (void)unlink(name);
+    }
+}
+
+static void remove_new(const char *path)
+{
+    (void)unlink(path);
+    remove_logs(path);
+}
+
+/* Makes the file under another name, whole, and gives it its own at the end: so one of that name
+ * that holds nothing was not left by a start that was cut short, but by a disk. */
+static int make_whole(const struct opening *opening, const char *directory)
+{
+    struct opening made = {.schema = opening->schema};
+    int length = snprintf(made.path, PATH_MAX, "%s" NEW_SUFFIX, opening->path);
+    if (length < 0 || length >= PATH_MAX) {
+        return -ENAMETOOLONG;
+    }
+    remove_new(made.path);
+    int result = make_file(made.path);
+    if (result == 0) {
+        result = connect_file(&made);
+    }
+    if (result == 0) {
+        result = take_steps(&made, 0);
+    }
+    database_close(made.db);
+    remove_logs(opening->path);
+    if (result == 0 && rename(made.path, opening->path) != 0) {
+        result = -errno;
+    }
+    if (result != 0) {
+        remove_new(made.path);
+        return result;
+    }
+    return sync_directory(directory);
+}
+
+/* The file is there and may be opened. */
+static int prepare_file(struct opening *opening, const char *directory)
+{
+    off_t size = 0;
+    int result = check_file(opening->path, &size);
+    if (result == -ENOENT) {
+        return opening->schema->is_cache ? make_file(opening->path)
+                                         : make_whole(opening, directory);
+    }
+    if (result == 0 && size < HEADER_SIZE && !opening->schema->is_cache) {
+        (void)snprintf(opening->reason, sizeof(opening->reason), "is damaged (%s)",
+                       size == 0 ? "it is empty" : "it is cut off");
+        return -EUCLEAN;
+    }
+    return result;
+}
+
+static int try_open(struct opening *opening, const char *directory)
 {
     opening->reason[0] = '\0';
-    int result = prepare_file(opening->path);
+    int result = prepare_file(opening, directory);
     if (result == 0) {
         result = connect_file(opening);
     }
@@ -318,14 +397,14 @@ int database_open(const char *directory, const struct database_schema *schema, s
         (void)snprintf(error, error_size, "the path %s/%s is too long", directory, schema->name);
         return -ENAMETOOLONG;
     }
-    int result = try_open(&opening);
+    int result = try_open(&opening, directory);
     if (result == -EUCLEAN && schema->is_cache) {
         log_warn("database",
                  "%s %s; it was set aside as %s" DAMAGED_SUFFIX " and an empty one begun",
                  opening.path, opening.reason, opening.path);
         result = set_aside(&opening);
         if (result == 0) {
-            result = try_open(&opening);
+            result = try_open(&opening, directory);
         }
     }
     if (result != 0) {

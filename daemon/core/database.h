@@ -4,7 +4,8 @@
  * log: at any instant it holds what the last transaction left, never half of one. Whose it is says
  * its application_id, which layout it has its user_version. It is checked when it is opened. What
  * is no longer a database of ours is set aside as NAME.damaged, which takes the place of an earlier
- * one, and begun anew; unless its content cannot be had again, then the caller must not start.
+ * one, and begun anew; unless its content cannot be had again, then the caller must not start. Such
+ * a database is made whole before it gets its name: without content it is damaged.
  *
  * Services prepare and step their statements with SQLite's own functions. A handle may be used from
  * any thread, one at a time: the loop does not touch one that a worker's job is using. Two handles

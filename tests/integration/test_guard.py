@@ -5,6 +5,7 @@ import random
 import signal
 import time
 
+import pytest
 import ratsipc
 from daemons import link, wait_until
 
@@ -64,17 +65,22 @@ def test_bans_and_limits_outlive_a_restart(pair):
     assert client.call("peer.get", {"peer": second.peer_id})["messages_per_second"] == 50
 
 
-def test_a_damaged_list_of_bans_stops_the_start(daemon):
-    """Who was kept out must not come in because a file is damaged."""
+@pytest.mark.parametrize("cut", [None, 0, 1, 100, 4096])
+def test_a_damaged_list_of_bans_stops_the_start(daemon, cut):
+    """Who was kept out must not come in because a file is damaged, or empty after a power cut."""
     node = daemon()
     node.client().call("ban.add", {"subject": "192.0.2.0/24"})
     node.close_clients()
     node.terminate()
     path = os.path.join(node.state, "guard.db")
-    with open(path, "r+b") as file:
-        file.write(b"nonsense" * 64)
+    if cut is None:
+        with open(path, "r+b") as file:
+            file.write(b"nonsense" * 64)
+    else:
+        os.truncate(path, cut)
     code, said = node.run()
-    assert code != 0 and "guard.db" in said, said
+    assert code == 4 and "guard.db" in said and "damaged" in said, said
+    assert "move it away" in said
     os.remove(path)
     node.start()
     assert bans(node) == set()

@@ -16,6 +16,8 @@
 #include "core/database.h"
 #include "core/log.h"
 
+#define FLIPS 300
+
 static const char *const steps[] = {
     "CREATE TABLE fruit (name TEXT PRIMARY KEY, weight INTEGER) WITHOUT ROWID",
     "ALTER TABLE fruit ADD COLUMN colour TEXT DEFAULT 'green'",
@@ -112,6 +114,15 @@ static bool exists(const struct fixture *fixture, const char *suffix)
     char path[128];
     (void)snprintf(path, sizeof path, "%s%s", fixture->path, suffix);
     return access(path, F_OK) == 0;
+}
+
+static size_t get_plainly(const char *path, char *out, size_t room)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = read(fd, out, room);
+    (void)close(fd);
+    assert_in_range(size, 4096, room - 1);
+    return (size_t)size;
 }
 
 static void put_plainly(const char *path, const void *content, size_t size)
@@ -244,6 +255,67 @@ static void what_cannot_be_had_again_stops_the_start_and_stays(void **state)
     assert_false(exists(fixture, ".damaged"));
 }
 
+static void what_cannot_be_had_again_is_made_whole_or_not_at_all(void **state)
+{
+    struct fixture *fixture = *state;
+    char left[128];
+    char log[65536];
+    fixture->schema.is_cache = false;
+    sqlite3 *db = opened(fixture);
+    run(db, "INSERT INTO fruit (name) VALUES ('long gone')");
+    (void)snprintf(left, sizeof left, "%s-wal", fixture->path);
+    size_t size = get_plainly(left, log, sizeof log);
+    database_close(db);
+    assert_int_equal(unlink(fixture->path), 0);
+    put_plainly(left, log, size); /* the log of a file that is gone */
+    for (int i = 0; i < 2; i++) { /* and what a start that was cut short has left */
+        (void)snprintf(left, sizeof left, "%s.new%s", fixture->path, i == 0 ? "" : "-journal");
+        put_plainly(left, "half a database", 15);
+    }
+    db = opened(fixture);
+    assert_int_equal(number(db, "SELECT count(*) FROM fruit"), 0);
+    run(db, "INSERT INTO fruit (name) VALUES ('fig')");
+    database_close(db);
+    assert_false(exists(fixture, ".new"));
+    assert_false(exists(fixture, ".new-journal"));
+    assert_mode(fixture->directory, "fruit.db");
+    db = opened(fixture);
+    assert_int_equal(number(db, "SELECT count(*) FROM fruit"), 1);
+    database_close(db);
+}
+
+/* Reliability R8. */
+static void however_it_is_cut_or_flipped_it_is_never_begun_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    char good[32768];
+    fixture->schema.is_cache = false;
+    sqlite3 *db = opened(fixture);
+    run(db, "INSERT INTO fruit (name, weight) VALUES ('pear', 180), ('plum', 30)");
+    database_close(db);
+    size_t size = get_plainly(fixture->path, good, sizeof good);
+    for (size_t length = 0; length <= 256; length++) {
+        put_plainly(fixture->path, good, length);
+        assert_int_equal(refused(fixture), -EUCLEAN);
+        assert_non_null(strstr(fixture->error, "damaged"));
+    }
+    log_set_level(LOG_LEVEL_ERROR);
+    unsigned seed = 2;
+    for (int i = 0; i < FLIPS; i++) {
+        char bad[sizeof good];
+        memcpy(bad, good, size);
+        bad[(size_t)rand_r(&seed) % size] ^= (char)(1 << (rand_r(&seed) % 8));
+        put_plainly(fixture->path, bad, size);
+        if (database_open(fixture->directory, &fixture->schema, &db, fixture->error,
+                          sizeof fixture->error) == 0) {
+            assert_int_equal(number(db, "SELECT count(*) FROM fruit"), 2);
+            database_close(db);
+        }
+        assert_false(exists(fixture, ".damaged"));
+    }
+    log_set_level(LOG_LEVEL_INFO);
+}
+
 static void another_programs_database_is_not_taken_for_ours(void **state)
 {
     struct fixture *fixture = *state;
@@ -357,19 +429,16 @@ static void wherever_it_is_cut_or_flipped_it_opens(void **state)
     sqlite3 *db = opened(fixture);
     run(db, "INSERT INTO fruit (name, weight) VALUES ('pear', 180), ('plum', 30)");
     database_close(db);
-    int fd = open(fixture->path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = read(fd, good, sizeof good);
-    (void)close(fd);
-    assert_in_range(size, 4096, sizeof good - 1);
+    size_t size = get_plainly(fixture->path, good, sizeof good);
     log_set_level(LOG_LEVEL_ERROR); /* one warning each */
     unsigned seed = 1;
-    for (int i = 0; i < 256 + 300; i++) {
+    for (size_t i = 0; i <= 256 + FLIPS; i++) {
         char bad[sizeof good];
-        memcpy(bad, good, (size_t)size);
-        if (i >= 256) {
-            bad[rand_r(&seed) % size] ^= (char)(1 << (rand_r(&seed) % 8));
+        memcpy(bad, good, size);
+        if (i > 256) {
+            bad[(size_t)rand_r(&seed) % size] ^= (char)(1 << (rand_r(&seed) % 8));
         }
-        put_plainly(fixture->path, bad, i < 256 ? (size_t)i : (size_t)size);
+        put_plainly(fixture->path, bad, i <= 256 ? i : size);
         db = opened(fixture);
         assert_in_range(number(db, "SELECT count(*) FROM fruit"), 0, 2);
         run(db, "INSERT OR REPLACE INTO fruit (name) VALUES ('new')");
@@ -393,6 +462,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_log_of_what_is_set_aside_is_not_taken_for_the_new_ones,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_had_again_stops_the_start_and_stays, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_had_again_is_made_whole_or_not_at_all, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(however_it_is_cut_or_flipped_it_is_never_begun_anew, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(another_programs_database_is_not_taken_for_ours, setup,
                                         teardown),
