@@ -380,13 +380,13 @@ static void wherever_it_is_cut_or_flipped_it_opens(void **state)
     (void)close(fd);
     assert_in_range(size, 8192, sizeof good - 1);
     log_set_level(LOG_LEVEL_ERROR);
-    for (unsigned i = 0; i < 256 + 200; i++) {
+    for (unsigned i = 0; i <= 256 + 1000; i++) {
         memcpy(bad, good, (size_t)size);
-        if (i >= 256) {
+        if (i > 256) {
             bad[rand_r(&seed) % size] ^= (char)(1 << (rand_r(&seed) % 8));
         }
         fd = open(fixture->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        size_t length = i < 256 ? i : (size_t)size;
+        size_t length = i <= 256 ? i : (size_t)size;
         assert_int_equal(write(fd, bad, length), length);
         (void)close(fd);
         restart(fixture);

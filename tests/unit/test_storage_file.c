@@ -16,6 +16,8 @@
 
 #include "storage_fixture.h"
 
+#define FLIPS 1000u /* of random bits: reliability R8 */
+
 static const char *path_of(const char *name)
 {
     static char path[128];
@@ -124,6 +126,68 @@ static void a_damaged_file_is_set_aside(void **state)
     assert_int_equal(stat(path_of(STORAGE_FILE_NAME ".damaged"), &st), 0);
 }
 
+static size_t read_store(uint8_t *out, size_t room)
+{
+    int fd = open(path_of(STORAGE_FILE_NAME), O_RDONLY);
+    ssize_t size = read(fd, out, room);
+    assert_int_equal(close(fd), 0);
+    assert_in_range(size, 8192, room - 1);
+    return (size_t)size;
+}
+
+static void write_store(const uint8_t *content, size_t size)
+{
+    int fd = open(path_of(STORAGE_FILE_NAME), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, content, size), size);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Everything that reads rows, whatever they have become. */
+static void ask_for_everything(void)
+{
+    (void)op_keys("", "", 1000);
+    (void)op_page(0);
+    (void)op_get("key 1");
+    (void)op_remove("key 2");
+    struct storage_op *merge = op_merge();
+    add_entry(merge, "key 3", "theirs", NOW + 1, THEIRS);
+    (void)op_collect();
+    storage_run();
+}
+
+/* Reliability R8. */
+static void wherever_it_is_cut_or_flipped_it_goes_on(void **state)
+{
+    (void)state;
+    static uint8_t good[1 << 16];
+    static uint8_t bad[sizeof good];
+    unsigned seed = 8;
+    for (unsigned i = 0; i < 50; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key %u", i);
+        (void)op_put(key, "a value");
+    }
+    storage_run();
+    storage_file_free(store.file);
+    size_t size = read_store(good, sizeof good);
+    for (size_t i = 0; i <= 256 + FLIPS; i++) {
+        memcpy(bad, good, size);
+        if (i > 256) {
+            bad[(size_t)rand_r(&seed) % size] ^= (uint8_t)(1u << (rand_r(&seed) % 8));
+        }
+        write_store(bad, i <= 256 ? i : size);
+        store.file = storage_file_new(store.directory);
+        ask_for_everything();
+        if (put("new", "1") != 0) { /* found late: looked at when it is opened again */
+            storage_reopen();
+            assert_int_equal(put("new", "1"), 0);
+        }
+        assert_string_equal(value_of("new"), "1");
+        storage_file_free(store.file);
+    }
+    store.file = storage_file_new(store.directory);
+}
+
 /* A copy of the files as they are while the store runs is what a kill leaves behind. */
 static void what_a_batch_stored_survives_a_kill(void **state)
 {
@@ -175,6 +239,7 @@ int main(void)
         CASE(a_full_disk_fails_the_batch_and_nothing_before_it),
         CASE(a_directory_that_cannot_be_used_is_tried_again),
         CASE(a_damaged_file_is_set_aside),
+        CASE(wherever_it_is_cut_or_flipped_it_goes_on),
         CASE(what_a_batch_stored_survives_a_kill),
         CASE(a_batch_without_changes_writes_nothing),
     };
