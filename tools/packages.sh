@@ -10,7 +10,7 @@ build_packages=(
 test_packages=(
     python3-pytest python3-pytest-timeout python3-cryptography
     clang libclang-rt-dev clang-format shellcheck mandoc systemd dbus libnss-systemd
-    binutils util-linux iproute2 procps strace
+    binutils util-linux iproute2 procps strace valgrind
 )
 # What lets other Pythons than Debian's run Debian's pytest.
 pyenv_packages=(
@@ -18,7 +18,7 @@ pyenv_packages=(
     python3-zipp python3-more-itertools python3-tomli python3-attr
 )
 # What the long tests need besides.
-long_packages=(clang-tidy valgrind)
+long_packages=(clang-tidy)
 # What single long tests need, which are skipped where it cannot be had.
 oracle_packages=(golang-go golang-github-flynn-noise-dev)
 cross_packages=(

@@ -212,7 +212,7 @@ int main(int argc, char **argv)
     if (strcmp(mode, "order") == 0) {
         keep_order(argv[2]);
     } else if (strcmp(mode, "mix") == 0 || strcmp(mode, "ends") == 0) {
-        mix(argv[2], argc > 3 ? strtod(argv[3], NULL) : 5, mode[0] == 'm' ? play_round : play_end);
+        mix(argv[2], argc > 3 ? strtod(argv[3], NULL) : 10, mode[0] == 'm' ? play_round : play_end);
     } else if (strcmp(mode, "churn") == 0) {
         churn(argv[2], argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 2000);
     } else {
