@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import ratsipc
 from daemons import DEADLINE_S, ROOT, environment, librats_path, link, wait_until
 
 RESTARTS = 500 if os.environ.get("RATS_LONG") else 50
@@ -189,6 +190,77 @@ def test_what_callbacks_say_of_the_gap(daemon):
     finally:
         program.kill()
         program.wait()
+
+
+EVERYTHING = """
+import sys, time
+from librats_py import *
+heard = []
+def note(kind): return lambda *what: heard.append(kind)
+a = RatsClient(socket_path=sys.argv[1])
+a.set_string_callback(note("string"))
+a.set_binary_callback(note("binary"))
+a.set_json_callback(note("json"))
+a.on_channel("chat", note("channel"))
+a.on_message("load", note("typed"))
+a.set_topic_binary_callback("news", note("topic"))
+a.set_storage_callback("conf/", note("stored"))
+a.set_max_peers(700)
+a.call("session.watch", {"events": ["session.attached"]})
+a.set_event_callback(lambda event, fields, sequence: heard.append(event))
+a.start()
+a.subscribe_to_topic("news")
+print("up", flush=True)
+for line in sys.stdin:
+    wanted = set(line.split())
+    deadline = time.monotonic() + 20
+    while not wanted <= set(heard) and time.monotonic() < deadline: time.sleep(0.002)
+    assert a.get_instance_info()["max_peers"] == 700
+    missing = sorted(wanted - set(heard))
+    heard.clear()
+    print(" ".join(missing), flush=True)
+a.close()
+"""
+
+
+def say_everything(node, other):
+    """One of each kind of what a program may hear, from the other daemon and from this one."""
+    sender, peer = other.client(), node.peer_id
+    sender.call("session.start")
+    for channel in ("rats.string", "rats.binary", "chat"):
+        sender.send_message(peer, channel, b"x")
+    sender.send_message(peer, "rats.json", b"{}")
+    sender.send_message(peer, "load", b"{}", plane=ratsipc.TYPED)
+    wait_until(lambda: peer in sender.call("topic.peers", {"topic": "news"})["peers"],
+               "it is subscribed")
+    sender.send_message(ratsipc.EVERY_PEER, "news", b"x", plane=ratsipc.TOPIC)
+    sender.call("storage.put", {"key": "conf/%d" % time.monotonic_ns(), "type": "string"},
+                body=b"x")
+    node.client()
+
+
+def test_everything_asked_for_is_asked_for_again(daemon):
+    node, other = daemon(name="a"), daemon(name="b")
+    env = environment(node.directory, LIBRATS_LIBRARY=librats_path(),
+                      PYTHONPATH=os.path.join(ROOT, "python"))
+    program = subprocess.Popen([sys.executable, "-c", EVERYTHING, node.socket], env=env,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               universal_newlines=True)
+    kinds = "string binary json channel typed topic stored session.attached"
+    try:
+        assert program.stdout.readline() == "up\n"
+        for end in (node.kill, node.terminate, None):
+            link(node, other)
+            say_everything(node, other)
+            assert ask(program, kinds) == ""
+            if end is not None:
+                end()
+                node.start()
+                wait_until(lambda: any(s["pid"] == program.pid and s["started"] for s in
+                                       node.client().call("session.list")["sessions"]), "it is back")
+    finally:
+        program.kill()
+        program.communicate()
 
 
 CALL = """
