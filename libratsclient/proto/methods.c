@@ -680,7 +680,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                     F_TEXT("topic", FIELD_REQUIRED, "name of the topic", 1, MESSAGE_HEAD_MAX_NAME),
                     F_WORDS("members", FIELD_REQUIRED,
                             "ids of those peers, sorted; topic.joined tells of later ones", NULL)),
-            .errors = NO_ERRORS,
+            .errors = ERRORS(E_OUT_OF_MEMORY),
             .api = "rats_subscribe_to_topic",
             .ctl = "sub",
         },
