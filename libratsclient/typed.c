@@ -81,12 +81,13 @@ static int send_typed(struct client *client, const char *peer_id, const char *ty
     struct outgoing message = {.plane = PLANE_TYPED};
     char *own = NULL;
     int code = check_name("the type", type, TYPE_NAME_MAX);
-    if (code == RATS_SUCCESS && data == NULL) {
-        code = error_set(RATS_ERROR_INVALID_PARAMETER, "the JSON text is NULL");
+    if (code != RATS_SUCCESS) {
+        return code;
     }
-    if (code == RATS_SUCCESS) {
-        code = prepare_text(data, &message.payload, &own);
+    if (data == NULL) {
+        return error_set(RATS_ERROR_INVALID_PARAMETER, "the JSON text is NULL");
     }
+    code = prepare_text(data, &message.payload, &own);
     if (code == RATS_SUCCESS) {
         message.name = bytes_from_string(type);
         message.overhead = TYPED_OVERHEAD + message.name.size;
