@@ -218,8 +218,9 @@ def test_what_was_there_before_comes_with_the_link(daemon):
     for i in range(300):
         put(first, "a/%03d" % i, b"%d" % i)
         put(second, "b/%03d" % i, b"%d" % i)
-    put(first, "both", b"older")
-    put(second, "both", b"newer")
+    older = put(first, "both", b"older")["timestamp_ms"]
+    wait_until(lambda: put(second, "both", b"newer")["timestamp_ms"] > older,
+               "a later millisecond: in one and the same the larger id would win")
     for i in range(4):
         put(first, "large/%d" % i, value)
     daemons.link(*nodes)
