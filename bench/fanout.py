@@ -24,15 +24,18 @@ class Topics:
         self.program = os.path.join(build, "bench", "topics")
         self.zeromq = os.path.join(build, "bench", "zeromq")
         self.near = near
+        self.measured = 0
 
     def deliver(self, daemons, size, count, peers):
         """Messages delivered per second, and CPU microseconds of all for each of them."""
-        sinks = subprocess.Popen([self.program, "sinks", str(count)] + [daemon.socket for daemon in daemons],
+        self.measured += 1
+        topic = "bench-%d" % self.measured
+        sinks = subprocess.Popen([self.program, "sinks", topic, str(count)] + [daemon.socket for daemon in daemons],
                                  stdout=subprocess.PIPE, text=True)
         assert sinks.stdout.readline() == "ready\n"
         involved = {daemon.process.pid: daemon for daemon in daemons + [self.near]}.values()
         before = cpu_seconds(involved)
-        source = subprocess.run([self.program, "source", self.near.socket, str(size), str(count), str(peers)],
+        source = subprocess.run([self.program, "source", topic, self.near.socket, str(size), str(count), str(peers)],
                                 stdout=subprocess.PIPE, check=True)
         heard = json.loads(sinks.stdout.readline())
         spent = heard["cpu"] + json.loads(source.stdout)["cpu"] + cpu_seconds(involved) - before

@@ -1,13 +1,14 @@
 /* Measurements of topics through librats: one publisher and any number of subscribers.
  *
- *     topics sinks  COUNT SOCKET...              a subscriber at each socket; ends when each has
- * COUNT messages, or when none has come for a while topics source SOCKET SIZE COUNT PEERS waits for
- * PEERS subscribing peers, then publishes topics echo   SOCKET                       publishes
- * every message back, until killed topics ping   SOCKET SIZE COUNT            round trips one after
- * another, prints percentiles
+ *     topics sinks TOPIC COUNT SOCKET...            a subscriber at each socket; ends when each
+ *                                                   has COUNT messages, or none come any more
+ *     topics source TOPIC SOCKET SIZE COUNT PEERS   waits for PEERS subscribing peers, publishes
+ *     topics echo SOCKET                            publishes every message back, until killed
+ *     topics ping SOCKET SIZE COUNT                 round trips one after another, percentiles
  *
- * Results are JSON: moments are those of the monotonic clock, which all processes share, and CPU
- * time is that of the program itself. */
+ * A topic of its own for each measurement: who subscribes is offered what was published in the
+ * seconds before, and would count it. Results are JSON: moments are those of the monotonic clock,
+ * which all processes share, and CPU time is that of the program itself. */
 #include <librats.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -19,7 +20,6 @@
 
 #include "measure.h"
 
-#define TOPIC    "bench"
 #define QUESTION "bench.question"
 #define ANSWER   "bench.answer"
 #define QUIET_S  5 /* then no more messages are expected */
@@ -106,15 +106,15 @@ static void wait_for_all(const struct sink *sinks, int count, sem_t *done)
     }
 }
 
-static int run_sinks(int count, char **sockets, unsigned long wanted)
+static int run_sinks(const char *topic, int count, char **sockets, unsigned long wanted)
 {
     struct sink *sinks = calloc((size_t)count, sizeof *sinks);
     sem_t done;
     (void)sem_init(&done, 0, 0);
     for (int i = 0; i < count; i++) {
         sinks[i] = (struct sink){.client = attach(sockets[i]), .done = &done, .wanted = wanted};
-        rats_set_topic_binary_callback(sinks[i].client, TOPIC, on_message, &sinks[i]);
-        if (rats_subscribe_to_topic(sinks[i].client, TOPIC) != RATS_SUCCESS) {
+        rats_set_topic_binary_callback(sinks[i].client, topic, on_message, &sinks[i]);
+        if (rats_subscribe_to_topic(sinks[i].client, topic) != RATS_SUCCESS) {
             return fail(sinks[i].client, "subscribe");
         }
     }
@@ -140,25 +140,26 @@ static int run_sinks(int count, char **sockets, unsigned long wanted)
 
 /* The publisher ----------------------------------------------------------------------------- */
 
-static void wait_for_peers(rats_client_t client, int wanted)
+static void wait_for_peers(rats_client_t client, const char *topic, int wanted)
 {
     int count = 0;
     while (count < wanted) {
         const struct timespec pause = {.tv_nsec = 10000000};
-        rats_free_array(rats_get_topic_peers(client, TOPIC, &count), count);
+        rats_free_array(rats_get_topic_peers(client, topic, &count), count);
         (void)nanosleep(&pause, NULL);
     }
 }
 
-static int run_source(const char *socket, size_t size, unsigned long count, int peers)
+static int run_source(const char *topic, const char *socket, size_t size, unsigned long count,
+                      int peers)
 {
     rats_client_t client = attach(socket);
-    wait_for_peers(client, peers);
+    wait_for_peers(client, topic, peers);
     void *payload = calloc(1, size);
     const double before = cpu_seconds();
     int result = 0;
     for (unsigned long i = 0; i < count && result == 0; i++) {
-        if (rats_publish_binary_to_topic(client, TOPIC, payload, size, 0) != RATS_SUCCESS) {
+        if (rats_publish_binary_to_topic(client, topic, payload, size, 0) != RATS_SUCCESS) {
             result = fail(client, "publish");
         }
     }
@@ -251,11 +252,11 @@ static unsigned long number(const char *text)
 int main(int argc, char **argv)
 {
     const char *role = argc > 1 ? argv[1] : "";
-    if (strcmp(role, "sinks") == 0 && argc > 3) {
-        return run_sinks(argc - 3, argv + 3, number(argv[2]));
+    if (strcmp(role, "sinks") == 0 && argc > 4) {
+        return run_sinks(argv[2], argc - 4, argv + 4, number(argv[3]));
     }
-    if (strcmp(role, "source") == 0 && argc == 6) {
-        return run_source(argv[2], number(argv[3]), number(argv[4]), (int)number(argv[5]));
+    if (strcmp(role, "source") == 0 && argc == 7) {
+        return run_source(argv[2], argv[3], number(argv[4]), number(argv[5]), (int)number(argv[6]));
     }
     if (strcmp(role, "echo") == 0 && argc == 3) {
         return run_echo(argv[2]);
