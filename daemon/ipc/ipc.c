@@ -45,7 +45,8 @@ const struct config_item ipc_config_items[] = {
      .min = 1,
      .max = MAX_SESSIONS,
      .reloadable = true,
-     .summary = "Clients of one user attached at once."},
+     .summary = "Clients of one user attached at once; and at most half of what others have left "
+                "of max_sessions, unless they control the instance."},
     {.key = "queue",
      .type = CONFIG_SIZE,
      .default_text = "4M",
@@ -139,14 +140,26 @@ static int64_t make_place(struct ipc *ipc)
     return 0;
 }
 
+/* Of the places that others have left nobody takes more than half, so that there is always one for
+ * somebody else; but those who control the instance may have them all. */
+static size_t share_of(const struct ipc *ipc, const struct uid_account *account, bool control)
+{
+    size_t others = ipc->session_count - account->sessions;
+    size_t left = ipc->max_sessions > others ? ipc->max_sessions - others : 0;
+    return control ? left : (left + 1) / 2;
+}
+
 /* Why a newcomer cannot stay, or NULL. */
-static const char *refusal(const struct ipc *ipc, const struct uid_account *account)
+static const char *refusal(const struct ipc *ipc, const struct uid_account *account, bool control)
 {
     if (account == NULL) {
         return "out of memory";
     }
     if (ipc->session_count >= ipc->max_sessions) {
         return "max_sessions is reached";
+    }
+    if (account->sessions >= share_of(ipc, account, control)) {
+        return "its user has half of what others have left of max_sessions";
     }
     return account->sessions >= ipc->max_sessions_per_uid ? "max_sessions_per_uid is reached"
                                                           : NULL;
@@ -161,7 +174,7 @@ static void admit(struct ipc *ipc, int fd)
         return;
     }
     struct uid_account *account = uid_account_get(ipc, credentials.uid);
-    const char *why = refusal(ipc, account);
+    const char *why = refusal(ipc, account, credentials.control);
     if (why != NULL) {
         ipc->values.refused++;
         log_limited(&limit, loop_now_ms(ipc->loop), LOG_LEVEL_WARN, "clients",

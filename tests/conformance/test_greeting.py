@@ -230,6 +230,40 @@ def test_hello_and_calls_may_come_in_one_piece(shared_daemon):
         client.finish(i)
 
 
+def attach_as(node, uid):
+    """A greeted client of that user, or None when it was turned away."""
+    os.seteuid(uid)
+    try:
+        client = ratsipc.Client(node.socket)
+    finally:
+        os.seteuid(0)
+    try:
+        client.hello()
+    except (ratsipc.Closed, BrokenPipeError):
+        client.close()
+        return None
+    node.clients.append(client)
+    return client
+
+
+def places(node, uid):
+    """How many clients of that user get in."""
+    count = 0
+    while attach_as(node, uid) is not None:
+        count += 1
+    return count
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
+def test_nobody_takes_more_than_half_of_the_places_that_others_have_left(daemon):
+    """reliability.md, default limits; whoever controls the instance gets in as long as there is one."""
+    node = daemon(config="[clients]\nsocket_mode = 0666\nmax_sessions = 16\n")
+    os.chmod(node.directory, 0o711)
+    assert [places(node, uid) for uid in (65534, 65533, 65532, 65531)] == [8, 4, 2, 1]
+    assert places(node, 0) == 1
+    assert places(node, 65530) == 0
+
+
 def settled_descriptors(node):
     """How many it holds with no session, once closing is through."""
     counts = []
