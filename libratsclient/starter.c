@@ -354,9 +354,13 @@ static int wait_ready(const struct starter_options *options, const char *program
                 "%s ended before it was ready; is it a ratsd of this version?", program);
 }
 
-/* The process that was started has only made another one; SIGCHLD may be ignored here. */
-static void reap(pid_t pid)
+/* The process that was started has only made another one. One that stays although it was given up
+ * hangs, or is no ratsd: it is ended. SIGCHLD may be ignored here, then there is nobody to end. */
+static void reap(pid_t pid, bool given_up)
 {
+    if (given_up && waitpid(pid, NULL, WNOHANG) == 0) {
+        (void)kill(pid, SIGKILL);
+    }
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
     }
 }
@@ -412,7 +416,7 @@ int starter_run(const struct starter_options *options, int *ret_log_fd, char err
     }
     close_fd(&ready[1]);
     code = wait_ready(options, command->program, ready[0], error);
-    reap(pid);
+    reap(pid, code != RATS_SUCCESS);
     if (code == RATS_SUCCESS) {
         *ret_log_fd = log[0];
         log[0] = -1;

@@ -1,11 +1,13 @@
 /* libratsclient/starter: what a daemon is started with, and what comes of one that does not start.
  * Shell scripts stand for ratsd. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -209,6 +211,20 @@ static void one_that_does_not_get_ready_is_given_up(void **state)
     assert_non_null(strstr(error, "did not get ready"));
 }
 
+/* Were it waited for, this would not end. */
+static void one_that_stays_is_ended_and_leaves_no_child(void **state)
+{
+    (void)state;
+    play("exec sleep 600");
+    assert_int_equal(
+        start_with((struct starter_options){.security = -1, .deadline_ms = clock_deadline(20)}),
+        RATS_ERROR_TIMEOUT);
+    play("echo nonsense >&3; exec sleep 600");
+    assert_int_equal(start(), RATS_ERROR_OPERATION_FAILED);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
 static void a_program_that_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -251,6 +267,7 @@ int main(void)
         CASE(one_that_finds_its_place_taken_is_busy),
         CASE(a_program_that_ends_without_a_word_is_no_ratsd),
         CASE(one_that_does_not_get_ready_is_given_up),
+        CASE(one_that_stays_is_ended_and_leaves_no_child),
         CASE(a_program_that_is_not_there_is_named),
         CASE(a_name_without_a_slash_is_looked_for_in_path),
     };
