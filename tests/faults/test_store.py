@@ -26,6 +26,7 @@ def test_what_was_acknowledged_survives_a_failing_disk(daemon, faults):
     node = daemon.make(program=daemons.plain_ratsd())
     node.variables.update(faults.environment())
     client = node.start().client()
+    client.call("storage.put", {"key": "at first"}, body=b"1")  # it is opened beside the start
     dice = random.Random(3)
     stored, hits, told = {}, {}, 0
     for turn in range(210):
