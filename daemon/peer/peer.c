@@ -9,6 +9,7 @@
 #define RETIRED_MS         5000
 #define RETIRED_DECIDER_MS 2000
 #define RETIRED_OTHER_MS   10000
+#define RETIRED_MOST       8 /* more is no accident: the oldest goes at once */
 
 /* ---- events ---- */
 
@@ -67,6 +68,19 @@ static void on_retired_timer(void *arg)
     close_due(arg, false);
 }
 
+static void close_surplus(struct peer *peer)
+{
+    size_t count = 0;
+    LIST_EACH(&peer->retired, node)
+    {
+        count++;
+    }
+    for (; count > RETIRED_MOST; count--) {
+        struct list *oldest = list_first(&peer->retired);
+        contact_close(CONTAINER_OF(oldest, struct contact, sibling), CONN_CLOSED_DUPLICATE, true);
+    }
+}
+
 /* Does the other end surely know this connection as established? Who writes the last handshake
  * message is established first; the other end when that arrives. */
 static bool other_end_has(const struct contact *contact)
@@ -107,6 +121,7 @@ static void retire(struct peer *peer, struct contact *loser, bool is_newcomer)
         return;
     }
     list_append(&peer->retired, &loser->sibling);
+    close_surplus(peer);
     close_due(peer, false);
     if (peer->holds > 0) {
         contact_hold(loser);

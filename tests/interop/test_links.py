@@ -210,6 +210,17 @@ def test_a_newer_connection_from_the_peer_replaces_the_old(shared_daemon, peers,
     client.wait_event("peer.disconnected")
 
 
+def test_a_peer_that_connects_all_the_time_holds_few_connections(shared_daemon, peers, client):
+    """Each newcomer wins, and the losers live on for a while: never more than a handful."""
+    descriptors = shared_daemon.descriptors()
+    node = peers.node()
+    links = [peers.dial(shared_daemon, node) for _ in range(100)]
+    links[-1].wait(wire.CONTROL)
+    assert shared_daemon.descriptors() - descriptors <= 10
+    carries(client, node, links[-1])
+    assert peer_ids(client) == [node.id]
+
+
 def test_identify_is_sent_on_a_replacing_connection(shared_daemon, peers, client):
     node = peers.node()
     old = peers.dial(shared_daemon, node)
