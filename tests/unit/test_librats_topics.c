@@ -203,6 +203,8 @@ static void the_peer_that_passed_it_on_is_told_beside_the_publisher(void **state
     published("news", "");
     expect_seen(4, "from bob through eve news 1\nfrom bob through eve news 0\n");
     fake_message_on(&daemon_side, PLANE_TOPIC, 0, FAKE_BOB, NULL, "news", "?", 1); /* of whom? */
+    published("news", "x"); /* by then the one before has been dealt with */
+    expect_seen(2, "from bob through eve news 1\n");
     rats_set_topic_forwarded_callback(client, "news", NULL, NULL);
     rats_set_topic_binary_callback(client, "news", on_bytes, NULL);
     published("news", "y");
