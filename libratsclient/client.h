@@ -247,8 +247,8 @@ int request_end(struct client *client, struct call *call, int timeout_ms, json_t
  * the daemon is gone, which will then be told when it is back. params is taken. */
 int request_tell(struct client *client, enum method_id method, json_t *params,
                  enum call_purpose purpose);
-/* (locked) Sends a call that nobody waits for. params is taken. Without memory for it the session
- * is made anew: by attaching again, which tells the daemon everything. */
+/* (locked) Sends a call that nobody waits for, without releasing the lock. params is taken. Without
+ * memory for it the session is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose);
 

@@ -312,6 +312,16 @@ int outbox_send(struct outbox *outbox, struct bytes head, struct bytes payload)
     return rc;
 }
 
+int outbox_queue(struct outbox *outbox, struct bytes frame)
+{
+    if (outbox->broken) {
+        return -ENOTCONN;
+    }
+    const int rc = append(outbox, frame, bytes_make(NULL, 0));
+    leave(outbox); /* whoever is writing now finds it, or tells */
+    return rc;
+}
+
 int outbox_post(struct outbox *outbox, struct bytes frame)
 {
     if (outbox->broken) {

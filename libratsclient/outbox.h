@@ -11,7 +11,8 @@
  * itself when OUTBOX_DIRECT bytes have gathered. The first frame after a pause always goes out at
  * once, so a question and its answer never wait.
  *
- * Every function expects the handle's lock to be held, and may release it while it waits or writes.
+ * Every function expects the handle's lock to be held, and may release it while it waits or writes,
+ * but for outbox_queue().
  */
 #ifndef LIBRATS_OUTBOX_H
 #define LIBRATS_OUTBOX_H
@@ -64,6 +65,10 @@ void outbox_detach(struct outbox *outbox);
 int outbox_send(struct outbox *outbox, struct bytes head, struct bytes payload);
 /* The same for a small frame that must not wait for room: calls and cancels. */
 int outbox_post(struct outbox *outbox, struct bytes frame);
+
+/* The same for one that others will write: the lock is never released, so that what is said of each
+ * entry of a table may be said while walking it. */
+int outbox_queue(struct outbox *outbox, struct bytes frame);
 
 /* Whether somebody should write when the socket can take more. */
 bool outbox_has_left(const struct outbox *outbox);

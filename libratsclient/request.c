@@ -28,13 +28,15 @@ static int explain_begin(int rc)
 }
 
 /* (locked) The frame on its way and the call among those that wait, or neither. A body has to wait
- * for room: meanwhile the connection may end, and the call with it. */
+ * for room: meanwhile the connection may end, and the call with it. A call that nobody waits for
+ * keeps the lock. */
 static int send_call(struct client *client, struct call *call, struct bytes frame,
                      struct bytes body)
 {
     calls_add(&client->calls, call);
-    const int rc = body.size == 0 ? outbox_post(&client->outbox, frame)
-                                  : outbox_send(&client->outbox, frame, body);
+    const int rc = call->unattended ? outbox_queue(&client->outbox, frame)
+                   : body.size == 0 ? outbox_post(&client->outbox, frame)
+                                    : outbox_send(&client->outbox, frame, body);
     if (rc < 0 && (body.size == 0 || !call->done)) {
         calls_remove(&client->calls, call);
     }
@@ -52,7 +54,7 @@ static int begin_text(struct client *client, struct call *call, const char *meth
                              : "the daemon is gone; the library is looking for it",
                          client->requested_port);
     }
-    const bool unattended = call->unattended; /* such a call may be answered and gone once sent */
+    const bool unattended = call->unattended;
     uint8_t *frame = NULL;
     size_t size = 0;
     int rc = call_frame(client->calls.last_id + 1, method, params, body.size, &frame, &size);

@@ -56,6 +56,7 @@ void far_open(struct far_end *far, const char *program)
     far->peer_id = rats_get_our_peer_id(far->client);
     far->port = rats_get_listen_port(far->client);
     rats_set_string_callback(far->client, on_far_string, far);
+    (void)rats_subscribe_to_topic(far->client, STRESS_TOPIC);
     if (rats_start(far->client) != 0) {
         fail("the far end does not start: %s", rats_last_error_message(NULL));
     }

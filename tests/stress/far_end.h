@@ -16,6 +16,9 @@
 #define PATIENCE_S 60                  /* nothing here may take longer */
 #define LARGEST    ((size_t)40 * 1024) /* of the messages */
 
+/* The far end subscribes to it. */
+#define STRESS_TOPIC "stress"
+
 struct far_end {
     struct node node;
     rats_client_t client;

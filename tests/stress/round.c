@@ -194,9 +194,83 @@ static void change_something(struct round *round, uint64_t *random)
     }
 }
 
+static void on_topic(void *user_data, const char *peer_id, const char *topic, const char *message)
+{
+    (void)topic;
+    (void)message;
+    on_bytes(user_data, peer_id, NULL, NULL, 0);
+}
+
+static void on_topic_peer(void *user_data, const char *peer_id, const char *topic)
+{
+    on_bytes(user_data, peer_id, topic, NULL, 0);
+}
+
+static void on_message(void *user_data, const char *peer_id, const char *text)
+{
+    (void)text;
+    on_bytes(user_data, peer_id, NULL, NULL, 0);
+}
+
+static void on_change(void *user_data, const char *key, int type, const void *data, size_t size,
+                      int deleted, const char *origin, int is_remote)
+{
+    (void)type;
+    (void)deleted;
+    (void)is_remote;
+    on_bytes(user_data, origin, key, data, size);
+}
+
+static void hear_of_topic(struct round *round, bool wanted)
+{
+    rats_set_topic_message_callback(round->client, STRESS_TOPIC, wanted ? on_topic : NULL, round);
+    rats_set_topic_peer_joined_callback(round->client, STRESS_TOPIC, wanted ? on_topic_peer : NULL,
+                                        round);
+    rats_set_topic_peer_left_callback(round->client, STRESS_TOPIC, wanted ? on_topic_peer : NULL,
+                                      round);
+}
+
+static void use_a_service(struct round *round, uint64_t *random)
+{
+    rats_client_t client = round->client;
+    const bool wanted = next_random(random) % 2 == 0;
+    switch (next_random(random) % 8) {
+    case 0:
+        (void)(wanted ? rats_subscribe_to_topic(client, STRESS_TOPIC)
+                      : rats_unsubscribe_from_topic(client, STRESS_TOPIC));
+        break;
+    case 1:
+        hear_of_topic(round, wanted);
+        break;
+    case 2:
+        (void)rats_publish_binary_to_topic(client, STRESS_TOPIC, "heard", 5, wanted);
+        break;
+    case 3:
+        (void)(wanted ? rats_on_message(client, "stress", on_message, round)
+                      : rats_off_message(client, "stress"));
+        break;
+    case 4:
+        (void)rats_send_message(client, round->far->peer_id, "stress", "[1]");
+        break;
+    case 5:
+        rats_set_storage_callback(client, "stress/", wanted ? on_change : NULL, round);
+        break;
+    case 6:
+        if (wanted) {
+            (void)rats_storage_put(client, "stress/key", RATS_STORAGE_STRING, "value", 5);
+        } else {
+            free(rats_storage_get(client, "stress/key", NULL, NULL));
+        }
+        break;
+    default:
+        (void)rats_ping_peer(client, round->far->peer_id, 50, NULL);
+        break;
+    }
+}
+
 static void call_something(struct round *round, uint64_t *random, bool in_callback)
 {
-    const unsigned kind = next_random(random) % 16;
+    const unsigned kind = next_random(random) % 19;
     if (kind == 0 && round->restarts) {
         rats_stop(round->client);
     } else if (kind <= 2 && round->restarts) {
@@ -205,6 +279,8 @@ static void call_something(struct round *round, uint64_t *random, bool in_callba
         ask_something(round, random);
     } else if (kind <= 7 && (!in_callback || next_random(random) % 8 == 0)) {
         change_something(round, random);
+    } else if (kind >= 16) {
+        use_a_service(round, random);
     } else {
         send_something(round, random);
     }
@@ -267,6 +343,7 @@ static void check_handle(struct round *round)
     rats_set_event_callback(round->client, NULL, NULL); /* that one runs while stopped, too */
     rats_stop(round->client);
     rats_set_string_callback(round->client, NULL, NULL);
+    rats_set_storage_callback(round->client, "stress/", NULL, NULL);
     const unsigned calls = atomic_load(&round->calls);
     (void)rats_call(round->client, "log.get_level", NULL, 5000, NULL);
     if (atomic_load(&round->inside) != 0 || atomic_load(&round->calls) != calls) {

@@ -156,6 +156,29 @@ static void a_burst_gathers_for_the_reader_which_is_told_once(void **state)
     expect("<b3><c>");
 }
 
+static void what_is_queued_is_written_by_others_in_its_order(void **state)
+{
+    (void)state;
+    pthread_mutex_lock(&lock);
+    assert_int_equal(outbox_queue(&outbox, bytes_from_string("<a>")), 0);
+    assert_int_equal(outbox_queue(&outbox, bytes_from_string("<b>")), 0);
+    assert_true(outbox_has_left(&outbox));
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(left_calls, 1);
+    expect("");
+    assert_int_equal(send_frame("<c>", NULL, 0), 0);
+    expect("<a><b><c>");
+    pthread_mutex_lock(&lock);
+    assert_int_equal(outbox_queue(&outbox, bytes_from_string("<d>")), 0);
+    assert_int_equal(left_calls, 2);
+    outbox_continue(&outbox); /* the reader thread does */
+    assert_false(outbox_has_left(&outbox));
+    outbox_detach(&outbox);
+    assert_int_equal(outbox_queue(&outbox, bytes_from_string("<e>")), -ENOTCONN);
+    pthread_mutex_unlock(&lock);
+    expect("<d>");
+}
+
 static void a_burst_that_gathered_much_is_written_by_its_sender(void **state)
 {
     (void)state;
@@ -389,6 +412,7 @@ int main(void)
         TEST(frames_go_out_in_order),
         TEST(large_payloads_go_out_uncopied_behind_their_head),
         TEST(a_burst_gathers_for_the_reader_which_is_told_once),
+        TEST(what_is_queued_is_written_by_others_in_its_order),
         TEST(a_burst_that_gathered_much_is_written_by_its_sender),
         TEST(nothing_is_sent_without_a_connection),
         TEST(a_closed_peer_breaks_the_connection_without_a_signal),
