@@ -352,15 +352,18 @@ static void on_resume(void *arg)
     handle_leftover(arg);
 }
 
-/* One read and what it completes. Returns how much was read; 0 ends this turn's reading. */
-static size_t receive_some(struct conn *conn)
+/* One read of at most so many bytes, and what it completes. How much was read; *ret_more: there may
+ * be more at this moment. */
+static size_t receive_some(struct conn *conn, size_t most, bool *ret_more)
 {
     size_t space = 0;
     uint8_t *room = intake_room(&conn->in, loop_scratch(conn->context->loop), &space);
+    *ret_more = false;
     if (room == NULL) {
         conn_close(conn, CONN_CLOSED_MEMORY, false);
         return 0;
     }
+    space = space < most ? space : most;
     ssize_t got = link_read(conn->link, room, space);
     if (got > 0) {
         intake_filled(&conn->in, (size_t)got);
@@ -368,7 +371,7 @@ static size_t receive_some(struct conn *conn)
     }
     settle(conn);
     if (conn->state == CONN_CLOSED || got == -EAGAIN) {
-        return 0;
+        return got > 0 ? (size_t)got : 0;
     }
     if (got > 0 && conn->callbacks.on_received != NULL) {
         conn->callbacks.on_received(conn->arg, conn, (size_t)got);
@@ -378,24 +381,26 @@ static size_t receive_some(struct conn *conn)
         conn_close(conn, got == 0 ? CONN_CLOSED_BY_PEER : CONN_CLOSED_LINK, false);
         return 0;
     }
-    /* Less than asked for: the link has no more at this moment. */
-    return (size_t)got < space ? 0 : (size_t)got;
+    *ret_more = (size_t)got == space;
+    return (size_t)got;
 }
 
 static void on_readable(void *arg)
 {
     struct conn *conn = arg;
+    struct conn_turn *turn = conn->context->turn;
     if (conn->has_leftover) {
         handle_leftover(conn);
     }
+    size_t left = conn_turn_budget(turn);
     size_t total = 0;
-    while (conn->state != CONN_CLOSED && conn->holds == 0 && total < CONN_READ_BUDGET) {
-        size_t got = receive_some(conn);
-        if (got == 0) {
-            break;
-        }
+    bool more = true;
+    while (more && conn->state != CONN_CLOSED && conn->holds == 0 && left > 0) {
+        size_t got = receive_some(conn, left, &more);
         total += got;
+        left -= got;
     }
+    conn_turn_spend(turn, total);
 }
 
 void conn_hold(struct conn *conn)

@@ -18,10 +18,12 @@
 #define CONN_STALL_MS    30000               /* a link that is full must take this much */
 #define CONN_STALL_BYTES ((size_t)64 * 1024) /* in so long, or everything; else it is the end */
 #define CONN_HIGH_MARK                                                                             \
-    ((size_t)2 * 1024 * 1024)                 /* queued bytes above which senders should wait      \
-                                               */
-#define CONN_LOW_PART    4                    /* and below which part of the mark they may go on */
-#define CONN_READ_BUDGET ((size_t)256 * 1024) /* bytes read per turn, for fairness */
+    ((size_t)2 * 1024 * 1024)                  /* queued bytes above which senders should wait     \
+                                                */
+#define CONN_LOW_PART     4                    /* and below which part of the mark they may go on */
+#define CONN_READ_BUDGET  ((size_t)256 * 1024) /* bytes a conn reads per turn at most, */
+#define CONN_LEAST_BUDGET ((size_t)8 * 1024)   /* and when very many have something to read */
+#define CONN_TURN_BYTES   ((size_t)1024 * 1024) /* of all conns together, about */
 /* Messages larger than that may take the memory of so many of the largest while they arrive; */
 #define CONN_ARRIVALS_LARGEST 4
 /* while others wait, one must grow by this much in CONN_STALL_MS, or it is the end. */
@@ -44,6 +46,18 @@ void conn_arrivals_init(struct conn_arrivals *arrivals, struct loop *loop);
 /* No conn is left. */
 void conn_arrivals_fini(struct conn_arrivals *arrivals);
 
+/* What all conns read in a turn of the loop: each the less, the more they are. So a crowd that
+ * floods costs programs and other peers a bounded delay. */
+struct conn_turn {
+    size_t bytes;
+    size_t readers; /* conns that have read in this turn, */
+    size_t before;  /* and in the last one */
+    struct deferred end;
+};
+
+void conn_turn_init(struct conn_turn *turn, struct loop *loop);
+void conn_turn_fini(struct conn_turn *turn);
+
 /* What all conns of one node share; borrowed for the life of the conn. */
 struct conn_context {
     struct loop *loop;
@@ -52,6 +66,7 @@ struct conn_context {
     enum security security;
     size_t queue_limit; /* bytes; a queue below it takes one more message of any size */
     struct conn_arrivals *arrivals;
+    struct conn_turn *turn;
 };
 
 enum conn_close_reason {

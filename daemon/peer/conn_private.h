@@ -1,4 +1,4 @@
-/* What conn.c, conn_handshake.c and conn_arrival.c share of a connection; nobody else includes
+/* What conn.c and the other conn_*.c share of a connection; nobody else includes
  * this.
  *
  * The handshake reads and writes whole blocks and knows nothing of the link; conn.c moves bytes
@@ -60,6 +60,11 @@ void conn_handshake_fini(struct conn *conn);
 void conn_arrival_begin(struct conn *conn, size_t size);
 /* It is whole and has been taken, or never will be. */
 void conn_arrival_end(struct conn *conn);
+
+/* How much one more conn may read in this turn. */
+size_t conn_turn_budget(const struct conn_turn *turn);
+/* It has read so much. */
+void conn_turn_spend(struct conn_turn *turn, size_t size);
 
 /* Queues one handshake block. 0 or -ENOMEM. */
 int conn_queue_block(struct conn *conn, struct bytes body);

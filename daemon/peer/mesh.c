@@ -248,8 +248,10 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
         .protocol = blob,
         .security = plaintext ? SECURITY_PLAINTEXT : SECURITY_NOISE,
         .arrivals = &mesh->arrivals,
+        .turn = &mesh->turn,
     };
     conn_arrivals_init(&mesh->arrivals, loop);
+    conn_turn_init(&mesh->turn, loop);
     uint64_t seed[2] = {random_u64(), random_u64()};
     map_init(&mesh->peers, seed);
     guard_init(mesh, seed);
@@ -280,6 +282,7 @@ void mesh_free(struct mesh *mesh)
     dials_free(mesh);
     metrics_remove(mesh->metrics, &mesh->counts);
     conn_arrivals_fini(&mesh->arrivals);
+    conn_turn_fini(&mesh->turn);
     admission_free(mesh->admission);
     guard_fini(mesh);
     map_fini(&mesh->peers);

@@ -26,6 +26,7 @@ struct end {
 static struct loop *loop;
 static struct identity identity;
 static struct conn_arrivals arrivals;
+static struct conn_turn turn;
 static struct conn_context context;
 static struct end ends[ENDS];
 static struct end *ends_too; /* closed with the next end that closes */
@@ -102,11 +103,13 @@ static int set_up(void **state)
     assert_int_equal(loop_new(&loop), 0);
     assert_int_equal(identity_init(&identity, secret), 0);
     conn_arrivals_init(&arrivals, loop);
+    conn_turn_init(&turn, loop);
     context = (struct conn_context){.loop = loop,
                                     .identity = &identity,
                                     .security = SECURITY_PLAINTEXT,
                                     .queue_limit = (size_t)8 * 1024 * 1024,
-                                    .arrivals = &arrivals};
+                                    .arrivals = &arrivals,
+                                    .turn = &turn};
     assert_int_equal(protocol_id_init(&context.protocol, bytes_from_string("p")), 0);
     for (size_t i = 0; i < ENDS; i++) {
         greet(&ends[i]);
@@ -125,6 +128,7 @@ static int tear_down(void **state)
     }
     assert_int_equal(arrivals.bytes, 0);
     conn_arrivals_fini(&arrivals);
+    conn_turn_fini(&turn);
     loop_free(loop);
     return 0;
 }
