@@ -12,6 +12,7 @@ struct node {
     char socket[96];
     char state[96];
     char log[96];
+    char config[96];
     pid_t pid;
 };
 
