@@ -19,7 +19,6 @@ int storage_set_up(void **state)
 {
     (void)state;
     store = (struct storage_fixture){
-        .directory = "/tmp/ratsd-storage-XXXXXX",
         .limits = {.max_key = 100,
                    .max_value = 2 * STORAGE_PAGE_SIZE,
                    .max_keys = 100000,
@@ -31,7 +30,7 @@ int storage_set_up(void **state)
     log_set_level(LOG_LEVEL_ERROR);
     list_init(&store.waiting);
     list_init(&store.done);
-    assert_non_null(mkdtemp(store.directory));
+    assert_true(scratch_make("ratsd-storage", store.directory));
     store.file = storage_file_new(store.directory);
     return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef RATSD_TESTS_STORAGE_FIXTURE_H
 #define RATSD_TESTS_STORAGE_FIXTURE_H
 
+#include "scratch.h"
 #include "service/storage_file.h"
 
 #define NOW        UINT64_C(1700000000000)
@@ -11,7 +12,7 @@
 #define CASE(name) cmocka_unit_test_setup_teardown(name, storage_set_up, storage_tear_down)
 
 struct storage_fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     struct storage_file *file;
     struct lww_limits limits;
     struct lww_totals totals;

@@ -24,10 +24,7 @@ void store_node_init(struct store_node *self, struct sim_net *net, uint8_t numbe
     size_t count = 0;
     memset(self, 0, sizeof *self);
     self->net = net;
-    /* In memory where there is such a place: what a sync costs is not looked at here. */
-    (void)snprintf(self->directory, sizeof self->directory, "%s/ratsd-store-XXXXXX",
-                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    assert_non_null(mkdtemp(self->directory));
+    assert_true(scratch_make("ratsd-store", self->directory));
     (void)snprintf(self->address, sizeof self->address, "10.0.0.%u", number);
     for (; options != NULL && options[0] != NULL; options += 2) {
         full[count++] = "storage";

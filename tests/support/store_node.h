@@ -3,13 +3,14 @@
 #ifndef RATSD_TESTS_STORE_NODE_H
 #define RATSD_TESTS_STORE_NODE_H
 
+#include "scratch.h"
 #include "service_node.h"
 
 struct store_node {
     struct service_node node;
     struct sim_net *net;
     char address[32];
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     struct service_call call; /* the last one */
 };
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "core/log.h"
+#include "scratch.h"
 #include "service/book_file.h"
 #include "vectors.h"
 
@@ -25,7 +26,7 @@
 static const char *vector_directory;
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     char path[96];
     struct loop *loop;
     struct worker *worker;
@@ -62,8 +63,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
-    strcpy(fixture->directory, "/tmp/ratsd-bookfile-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    assert_true(scratch_make("ratsd-bookfile", fixture->directory));
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/" BOOK_FILE_NAME, fixture->directory);
     assert_int_equal(loop_new(&fixture->loop), 0);
     assert_int_equal(worker_new(fixture->loop, 1, 4, &fixture->worker), 0);

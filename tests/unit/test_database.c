@@ -15,6 +15,7 @@
 
 #include "core/database.h"
 #include "core/log.h"
+#include "scratch.h"
 
 #define FLIPS 1000u /* of random bits: reliability R8 */
 
@@ -32,7 +33,7 @@ static const struct database_schema cache = {
 };
 
 struct fixture {
-    char directory[64]; /* each case gets its own */
+    char directory[SCRATCH_SIZE]; /* each case gets its own */
     char path[96];
     char error[512];
     struct database_schema schema;
@@ -42,8 +43,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
-    strcpy(fixture->directory, "/tmp/ratsd-database-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    assert_true(scratch_make("ratsd-database", fixture->directory));
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/fruit.db", fixture->directory);
     fixture->schema = cache;
     *state = fixture;
