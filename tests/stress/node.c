@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,25 +86,47 @@ static void write_config(const struct node *node)
     }
 }
 
-static void run_daemon(const struct node *node)
+/* By posix_spawn(): other threads may hold locks, malloc()'s for one, which a child of fork() would
+ * wait for. 0 or an errno. */
+static int spawn(struct node *node)
 {
-    (void)setenv("HOME", node->directory, 1);
-    const int log = open(node->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    (void)dup2(log, STDOUT_FILENO);
-    (void)dup2(log, STDERR_FILENO);
-    (void)execl(node->program, node->program, "--socket", node->socket, "--state-dir", node->state,
-                "--config", node->config, "--listen", "127.0.0.1:0", (char *)NULL);
-    _exit(127);
+    char home[sizeof node->directory + 8];
+    size_t count = 0;
+    posix_spawn_file_actions_t files;
+    while (environ[count] != NULL) {
+        count++;
+    }
+    const char **variables = calloc(count + 2, sizeof *variables);
+    (void)snprintf(home, sizeof home, "HOME=%s", node->directory);
+    size_t kept = 0;
+    variables[kept++] = home;
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(environ[i], "HOME=", 5) != 0) {
+            variables[kept++] = environ[i];
+        }
+    }
+    const char *words[] = {node->program, "--socket",   node->socket, "--state-dir", node->state,
+                           "--config",    node->config, "--listen",   "127.0.0.1:0", NULL};
+    union {
+        const char **in;
+        char *const *out;
+    } arguments = {.in = words}, environment = {.in = variables};
+    int rc = posix_spawn_file_actions_init(&files);
+    if (rc == 0) {
+        (void)posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, node->log,
+                                               O_WRONLY | O_CREAT | O_APPEND, 0600);
+        (void)posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
+        rc = posix_spawn(&node->pid, node->program, &files, NULL, arguments.out, environment.out);
+        (void)posix_spawn_file_actions_destroy(&files);
+    }
+    free(variables);
+    return rc;
 }
 
 void node_start(struct node *node)
 {
-    node->pid = fork();
-    if (node->pid < 0) {
-        fail("no process is left");
-    }
-    if (node->pid == 0) {
-        run_daemon(node);
+    if (spawn(node) != 0) {
+        fail("%s cannot be started", node->program);
     }
     for (int i = 0; i < START_TRIES; i++) {
         rats_client_t client = rats_create_at(node->socket);
