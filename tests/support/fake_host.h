@@ -6,7 +6,7 @@
 #include "ipc/ipc.h"
 #include "util/peer_id.h"
 
-#define FAKE_HOST_MAX 64
+#define FAKE_HOST_MAX 256
 
 struct host {
     struct loop *loop;
