@@ -344,11 +344,6 @@ void topics_replay(struct client *client);
 /* (locked) Frees them. */
 void topics_fini(struct client *client);
 
-/* info.c ------------------------------------------------------------------------------------- */
-
-/* Text of a JSON document, its keys sorted. Takes it; NULL, with the last error set, when out of
- * memory. */
-char *document_print(json_t *document);
 /* storage.c ---------------------------------------------------------------------------------- */
 
 /* One function to be called for a change, and the change as it is told. */
