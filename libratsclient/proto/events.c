@@ -103,6 +103,65 @@ const struct event_row proto_events[EVENT_COUNT] = {
             .body = "The value, as for storage.put; empty when the key was removed.",
             .callback = "rats_set_storage_callback",
         },
+    [EV_TRANSFER_OFFERED] =
+        {
+            .name = "transfer.offered",
+            .summary = "A peer offers a file or a directory: transfer.accept or transfer.reject "
+                       "answers. When another session was faster, or nobody answered in time, "
+                       "transfer.changed says cancelled.",
+            .fields =
+                FIELDS(F_TRANSFER, F_PEER("peer", FIELD_REQUIRED, "id of the peer"),
+                       F_CHOICE("kind", FIELD_REQUIRED, "what is offered", TRANSFER_KINDS),
+                       F_TEXT("name", FIELD_REQUIRED,
+                              "what the peer calls it; only to be shown, never a path", 0, 0),
+                       F_UINT("total_bytes", FIELD_REQUIRED, "bytes of all files", 0, 0),
+                       F_UINT("total_files", FIELD_REQUIRED, "how many files", 0, 0),
+                       F_BOOL("request", FIELD_REQUIRED,
+                              "whether it answers this session's transfer.request of that id")),
+        },
+    [EV_TRANSFER_REQUESTED] =
+        {
+            .name = "transfer.requested",
+            .summary = "A peer asks for a file or a directory: transfer.accept with what it is to "
+                       "get, or transfer.reject answers.",
+            .fields = FIELDS(F_TRANSFER, F_PEER("peer", FIELD_REQUIRED, "id of the peer"),
+                             F_CHOICE("kind", FIELD_REQUIRED, "what is asked for", TRANSFER_KINDS),
+                             F_TEXT("path", FIELD_REQUIRED, "what the peer calls it", 0, 0),
+                             F_CHOICE("depth", FIELD_REQUIRED,
+                                      "how much of a directory: its own files, or all below it",
+                                      "flat|tree")),
+        },
+    [EV_TRANSFER_OPEN] =
+        {
+            .name = "transfer.open",
+            .summary = "Descriptors of these files of a directory are wanted: transfer.provide, "
+                       "also in parts. To be sent: open for reading. To be received: of empty "
+                       "files, open for reading and writing.",
+            .fields =
+                FIELDS(
+                    F_TRANSFER,
+                    F_UINT("first", FIELD_REQUIRED, "number of the first file, from 0", 0,
+                           UINT32_MAX),
+                    F_ARRAY("files", FIELD_REQUIRED, "the files, in order; at most 16", 1,
+                            16, FIELDS(F_TEXT("path", FIELD_REQUIRED, "path below the directory", 1, 0), F_UINT("size_bytes", FIELD_REQUIRED, "bytes of the file", 0, 0)))),
+        },
+    [EV_TRANSFER_VERIFIED] =
+        {
+            .name = "transfer.verified",
+            .summary = "These files arrived whole and have the hash their sender said: put them "
+                       "into place and answer with transfer.placed.",
+            .fields = FIELDS(F_TRANSFER,
+                             F_UINT("first", FIELD_REQUIRED, "number of the first file, from 0", 0,
+                                    UINT32_MAX),
+                             F_UINT("count", FIELD_REQUIRED, "how many", 1, UINT32_MAX)),
+        },
+    [EV_TRANSFER_CHANGED] =
+        {
+            .name = "transfer.changed",
+            .summary = "The state of a transfer changed, or it got on: the latter is told every "
+                       "100 ms at most. Completed, failed or cancelled is told exactly once.",
+            .fields = shape_transfer,
+        },
 };
 
 enum event_id event_find(const char *name, size_t size)

@@ -7,16 +7,21 @@
 #include "proto/fields.h"
 
 enum event_id {
-    EV_PEER_CONNECTED,    /* to every session */
-    EV_PEER_UPDATED,      /* to every session */
-    EV_PEER_DISCONNECTED, /* to every session */
-    EV_INSTANCE_CHANGED,  /* to every session: listen port or limits */
-    EV_SESSION_ATTACHED,  /* to sessions that watch it */
-    EV_SESSION_ENDED,     /* to sessions that watch it */
-    EV_TOPIC_JOINED,      /* to sessions that subscribe to the topic */
-    EV_TOPIC_LEFT,        /* to sessions that subscribe to the topic */
-    EV_LOST,              /* to the session that lost */
-    EV_STORAGE_CHANGED,   /* to sessions that watch a prefix of the key */
+    EV_PEER_CONNECTED,     /* to every session */
+    EV_PEER_UPDATED,       /* to every session */
+    EV_PEER_DISCONNECTED,  /* to every session */
+    EV_INSTANCE_CHANGED,   /* to every session: listen port or limits */
+    EV_SESSION_ATTACHED,   /* to sessions that watch it */
+    EV_SESSION_ENDED,      /* to sessions that watch it */
+    EV_TOPIC_JOINED,       /* to sessions that subscribe to the topic */
+    EV_TOPIC_LEFT,         /* to sessions that subscribe to the topic */
+    EV_LOST,               /* to the session that lost */
+    EV_STORAGE_CHANGED,    /* to sessions that watch a prefix of the key */
+    EV_TRANSFER_OFFERED,   /* to sessions that watch offers of its kind */
+    EV_TRANSFER_REQUESTED, /* the same */
+    EV_TRANSFER_OPEN,      /* to the session whose transfer it is */
+    EV_TRANSFER_VERIFIED,  /* to the session whose transfer it is */
+    EV_TRANSFER_CHANGED,   /* to the session whose transfer it is */
     EVENT_COUNT,
 };
 

@@ -225,6 +225,25 @@
                "entries of peers refused by a limit or for their clock since then", 0, 0),         \
         F_UINT("watchers", FIELD_REQUIRED, "prefixes that programs watch", 0, 0))
 
+#define TRANSFER_RESULT FIELDS(F_TRANSFER)
+#define KIND_FIELD      F_CHOICE("kind", FIELD_REQUIRED, "what is transferred", TRANSFER_KINDS)
+#define MANIFEST                                                                                   \
+    "Of a directory its files in the order in which they are to be sent: for each u64 size, u16 "  \
+    "size of the path, both little-endian, and the path below the directory, with slashes."
+
+#define TRANSFER_STATISTICS_RESULT                                                                 \
+    FIELDS(F_UINT("uptime_seconds", FIELD_REQUIRED, "seconds since the session attached", 0, 0),   \
+           F_UINT("sent_bytes", FIELD_REQUIRED, "bytes of its transfers that peers have", 0, 0),   \
+           F_UINT("received_bytes", FIELD_REQUIRED, "bytes its transfers wrote", 0, 0),            \
+           F_UINT("sent_files", FIELD_REQUIRED, "files that peers have whole", 0, 0),              \
+           F_UINT("received_files", FIELD_REQUIRED, "files received whole", 0, 0),                 \
+           F_UINT("active", FIELD_REQUIRED, "transfers of the session that have not ended", 0, 0), \
+           F_UINT("completed", FIELD_REQUIRED, "transfers that completed", 0, 0),                  \
+           F_UINT("failed", FIELD_REQUIRED, "transfers that failed or were cancelled", 0, 0),      \
+           F_UINT("sending_ms", FIELD_REQUIRED, "milliseconds in which something was sent", 0, 0), \
+           F_UINT("receiving_ms", FIELD_REQUIRED, "milliseconds in which something was received",  \
+                  0, 0))
+
 const struct method_row proto_methods[METHOD_COUNT] = {
     [M_HELLO] =
         {
@@ -875,6 +894,164 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_SUPPORTED, E_NOT_FOUND),
             .api = "rats_set_storage_callback",
+        },
+    [M_TRANSFER_WATCH] =
+        {
+            .name = "transfer.watch",
+            .stability = STABLE,
+            .summary = "Says which offers and requests of peers are shown to this session while it "
+                       "is started.",
+            .params =
+                FIELDS(F_WORDS("kinds", FIELD_REQUIRED,
+                               "all it wants; replaces what it asked for before", TRANSFER_KINDS)),
+            .result = NO_FIELDS,
+            .errors = NO_ERRORS,
+        },
+    [M_TRANSFER_SEND] =
+        {
+            .name = "transfer.send",
+            .stability = STABLE,
+            .summary = "Offers a file or a directory to a peer. It ends with this session.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"), KIND_FIELD,
+                             F_TEXT("name", FIELD_REQUIRED, "what the peer is shown", 1, 4096)),
+            .body = MANIFEST " Empty for a file, whose descriptor comes with the call.",
+            .fds = 1,
+            .result = TRANSFER_RESULT,
+            .errors = ERRORS(E_PEER_NOT_FOUND, E_TOO_LARGE, E_OPERATION_FAILED, E_OUT_OF_MEMORY),
+        },
+    [M_TRANSFER_REQUEST] =
+        {
+            .name = "transfer.request",
+            .stability = STABLE,
+            .summary = "Asks a peer to send a file or a directory. What it offers in answer is to "
+                       "be accepted like any offer, but shown to nobody else.",
+            .params = FIELDS(F_PEER("peer", FIELD_REQUIRED, "id of the peer"), KIND_FIELD,
+                             F_TEXT("path", FIELD_REQUIRED, "what the peer calls it", 1, 4096),
+                             F_CHOICE_DEFAULT("depth",
+                                              "how much of a directory: its own files, or "
+                                              "all below it",
+                                              "flat|tree", "tree")),
+            .result = TRANSFER_RESULT,
+            .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED, E_OUT_OF_MEMORY),
+        },
+    [M_TRANSFER_ACCEPT] =
+        {
+            .name = "transfer.accept",
+            .stability = STABLE,
+            .summary = "Takes an offer, or serves what a peer requested. The first session to "
+                       "accept has it.",
+            .params = FIELDS(F_TRANSFER,
+                             F_TEXT_DEFAULT("name", "what the peer is shown of what it requested",
+                                            1, 4096, "the last part of what it asked for")),
+            .body = MANIFEST " Only to serve a directory.",
+            .fds = 1,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND, E_PEER_NOT_FOUND, E_TOO_LARGE, E_OPERATION_FAILED,
+                             E_OUT_OF_MEMORY),
+        },
+    [M_TRANSFER_REJECT] =
+        {
+            .name = "transfer.reject",
+            .stability = STABLE,
+            .summary = "This session does not take an offer or request. The peer is told when no "
+                       "other session is left that might.",
+            .params = FIELDS(F_TRANSFER,
+                             F_TEXT_DEFAULT("reason", "what the peer is told", 0, 512, "empty")),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND),
+        },
+    [M_TRANSFER_PROVIDE] =
+        {
+            .name = "transfer.provide",
+            .stability = STABLE,
+            .summary = "Descriptors for the files that transfer.open named, in their order, as "
+                       "many as came with the call.",
+            .params = FIELDS(F_TRANSFER,
+                             F_UINT("first", FIELD_REQUIRED, "number of the first file, from 0", 0,
+                                    UINT32_MAX)),
+            .fds = 16,
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
+        },
+    [M_TRANSFER_PLACED] =
+        {
+            .name = "transfer.placed",
+            .stability = STABLE,
+            .summary = "Files that transfer.verified named are in place, in their order.",
+            .params =
+                FIELDS(F_TRANSFER, F_UINT("count", FIELD_REQUIRED, "how many more", 1, UINT32_MAX)),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
+        },
+    [M_TRANSFER_FAIL] =
+        {
+            .name = "transfer.fail",
+            .stability = STABLE,
+            .summary = "Ends a transfer of this session because the program cannot go on with it.",
+            .params = FIELDS(F_TRANSFER, F_TEXT("error", FIELD_REQUIRED, "why", 1, 512)),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND),
+        },
+    [M_TRANSFER_PAUSE] =
+        {
+            .name = "transfer.pause",
+            .stability = STABLE,
+            .summary = "Holds a running transfer of this session, or with control permission of "
+                       "any.",
+            .params = FIELDS(F_TRANSFER),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
+        },
+    [M_TRANSFER_RESUME] =
+        {
+            .name = "transfer.resume",
+            .stability = STABLE,
+            .summary = "Lets a paused transfer go on, of this session, or with control permission "
+                       "any.",
+            .params = FIELDS(F_TRANSFER),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
+        },
+    [M_TRANSFER_CANCEL] =
+        {
+            .name = "transfer.cancel",
+            .stability = STABLE,
+            .summary = "Ends a transfer in any state, of this session, or with control permission "
+                       "of any.",
+            .params = FIELDS(F_TRANSFER),
+            .result = NO_FIELDS,
+            .errors = ERRORS(E_NOT_FOUND),
+        },
+    [M_TRANSFER_GET] =
+        {
+            .name = "transfer.get",
+            .stability = STABLE,
+            .summary = "How far a transfer is: of this session, or shown to it, or with control "
+                       "permission any. Those that ended are kept for ten minutes.",
+            .params = FIELDS(F_TRANSFER),
+            .result = shape_transfer,
+            .errors = ERRORS(E_NOT_FOUND),
+        },
+    [M_TRANSFER_LIST] =
+        {
+            .name = "transfer.list",
+            .stability = STABLE,
+            .summary = "Transfers of this session, or with control permission all.",
+            .params =
+                FIELDS(F_CHOICE_DEFAULT("whose", "whose transfers", "session|all", "session")),
+            .result =
+                FIELDS(F_ARRAY("transfers", FIELD_REQUIRED,
+                               "one object for each transfer, oldest first", 0, 0, shape_transfer)),
+            .errors = ERRORS(E_NOT_PERMITTED),
+        },
+    [M_TRANSFER_STATISTICS] =
+        {
+            .name = "transfer.statistics",
+            .stability = STABLE,
+            .summary = "Sums over the transfers of this session.",
+            .params = NO_FIELDS,
+            .result = TRANSFER_STATISTICS_RESULT,
+            .errors = NO_ERRORS,
         },
 };
 

@@ -63,5 +63,13 @@
 
 /* One connected peer, as peer.list, peer.get, hello, peer.connected and peer.updated give it. */
 extern const struct field shape_peer[];
+/* One transfer, as transfer.get, transfer.list and transfer.changed give it. */
+extern const struct field shape_transfer[];
+
+#define TRANSFER_KINDS   "file|directory"
+#define TRANSFER_ID_SIZE 32 /* hexadecimal digits */
+#define F_TRANSFER                                                                                 \
+    F_TEXT("transfer", FIELD_REQUIRED, "id of the transfer, 32 hexadecimal digits",                \
+           TRANSFER_ID_SIZE, TRANSFER_ID_SIZE)
 
 #endif
