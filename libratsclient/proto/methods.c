@@ -905,7 +905,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                 FIELDS(F_WORDS("kinds", FIELD_REQUIRED,
                                "all it wants; replaces what it asked for before", TRANSFER_KINDS)),
             .result = NO_FIELDS,
-            .errors = NO_ERRORS,
+            .errors = ERRORS(E_NOT_SUPPORTED),
         },
     [M_TRANSFER_SEND] =
         {
@@ -917,7 +917,8 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .body = MANIFEST " Empty for a file, whose descriptor comes with the call.",
             .fds = 1,
             .result = TRANSFER_RESULT,
-            .errors = ERRORS(E_PEER_NOT_FOUND, E_TOO_LARGE, E_OPERATION_FAILED, E_OUT_OF_MEMORY),
+            .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED, E_TOO_LARGE, E_OPERATION_FAILED,
+                             E_OUT_OF_MEMORY),
         },
     [M_TRANSFER_REQUEST] =
         {
