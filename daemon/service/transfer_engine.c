@@ -10,8 +10,6 @@
 #include "util/siphash.h"
 #include "util/text.h"
 
-#define SHOWN_NAME_SIZE 1024
-
 /* ---- life ---- */
 
 int transfer_engine_new(const struct transfer_options *options,
@@ -47,6 +45,14 @@ static struct bytes wire_key(const struct transfer *transfer)
     return bytes_make(transfer->map_key, sizeof transfer->map_key);
 }
 
+void transfer_take_off_wire(struct transfer_engine *engine, struct transfer *transfer)
+{
+    if (transfer->on_wire) {
+        (void)map_remove(&engine->by_wire, wire_key(transfer));
+        transfer->on_wire = false;
+    }
+}
+
 static void forget(struct transfer_engine *engine, struct transfer *transfer)
 {
     list_remove(&transfer->node);
@@ -54,7 +60,7 @@ static void forget(struct transfer_engine *engine, struct transfer *transfer)
     if (transfer_has_ended(transfer)) {
         engine->ended--;
     } else {
-        (void)map_remove(&engine->by_wire, wire_key(transfer));
+        transfer_take_off_wire(engine, transfer);
         engine->counts.active--;
     }
     engine->callbacks->on_forget(engine->arg, transfer);
@@ -115,26 +121,19 @@ static void make_key(struct transfer_engine *engine, char ret_key[TRANSFER_KEY_S
 }
 
 struct transfer *transfer_new(struct transfer_engine *engine, const struct peer_id *peer,
-                              uint64_t id, bool sending, int64_t now_ms)
+                              bool sending, int64_t now_ms)
 {
     struct transfer *transfer = try_alloc(sizeof *transfer);
     if (transfer == NULL) {
         return NULL;
     }
-    transfer->id = id;
     transfer->peer = *peer;
     transfer->sending = sending;
     transfer->created_ms = now_ms;
     transfer->active_ms = now_ms;
     transfer->rate_ms = now_ms;
-    fill_wire_key(transfer->map_key, peer, id, sending);
     make_key(engine, transfer->key);
-    if (map_insert(&engine->by_wire, wire_key(transfer), transfer) < 0) {
-        free(transfer);
-        return NULL;
-    }
     if (map_insert(&engine->by_key, bytes_from_string(transfer->key), transfer) < 0) {
-        (void)map_remove(&engine->by_wire, wire_key(transfer));
         free(transfer);
         return NULL;
     }
@@ -143,24 +142,22 @@ struct transfer *transfer_new(struct transfer_engine *engine, const struct peer_
     return transfer;
 }
 
+int transfer_put_on_wire(struct transfer_engine *engine, struct transfer *transfer, uint64_t id)
+{
+    fill_wire_key(transfer->map_key, &transfer->peer, id, transfer->sending);
+    int rc = map_insert(&engine->by_wire, wire_key(transfer), transfer);
+    transfer->id = rc < 0 ? transfer->id : id;
+    transfer->on_wire = rc == 0;
+    return rc;
+}
+
 void transfer_discard(struct transfer_engine *engine, struct transfer *transfer)
 {
     list_remove(&transfer->node);
     (void)map_remove(&engine->by_key, bytes_from_string(transfer->key));
-    (void)map_remove(&engine->by_wire, wire_key(transfer));
+    transfer_take_off_wire(engine, transfer);
     engine->counts.active--;
     transfer_free(transfer);
-}
-
-int transfer_set_key(struct transfer_engine *engine, struct transfer *transfer,
-                     const char key[TRANSFER_KEY_SIZE])
-{
-    if (map_find(&engine->by_key, bytes_from_string(key)) != NULL) {
-        return -EEXIST;
-    }
-    (void)map_remove(&engine->by_key, bytes_from_string(transfer->key));
-    memcpy(transfer->key, key, sizeof transfer->key);
-    return map_insert(&engine->by_key, bytes_from_string(transfer->key), transfer);
 }
 
 struct transfer *transfer_engine_find(const struct transfer_engine *engine, const char *key)
@@ -195,6 +192,9 @@ void transfer_say(struct transfer_engine *engine, const struct transfer *transfe
     uint8_t out[TRANSFER_MAX_CONTROL];
     struct writer writer;
     struct transfer_frame frame = {.op = op, .id = transfer->id, .ok = ok};
+    if (!transfer->offered) {
+        return;
+    }
     if (op == TRANSFER_RESPONSE && !ok) {
         frame.reason = bytes_from_string(transfer->error);
     }
@@ -216,7 +216,7 @@ static void measure_rate(struct transfer *transfer, int64_t now_ms)
     }
 }
 
-static void tell(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)
+void transfer_tell(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)
 {
     transfer->told_ms = now_ms;
     transfer->untold = false;
@@ -227,7 +227,7 @@ void transfer_set_state(struct transfer_engine *engine, struct transfer *transfe
                         enum transfer_state state, int64_t now_ms)
 {
     transfer->state = state;
-    tell(engine, transfer, now_ms);
+    transfer_tell(engine, transfer, now_ms);
 }
 
 void transfer_progress(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)
@@ -237,7 +237,7 @@ void transfer_progress(struct transfer_engine *engine, struct transfer *transfer
     }
     measure_rate(transfer, now_ms);
     if (now_ms - transfer->told_ms >= TRANSFER_PROGRESS_MS) {
-        tell(engine, transfer, now_ms);
+        transfer_tell(engine, transfer, now_ms);
     } else {
         transfer->untold = true;
     }
@@ -249,7 +249,7 @@ void transfer_end(struct transfer_engine *engine, struct transfer *transfer,
     if (transfer_has_ended(transfer)) {
         return;
     }
-    (void)map_remove(&engine->by_wire, wire_key(transfer));
+    transfer_take_off_wire(engine, transfer);
     transfer->state = state;
     transfer->ended_ms = now_ms;
     transfer->rate = 0;
@@ -263,85 +263,11 @@ void transfer_end(struct transfer_engine *engine, struct transfer *transfer,
     transfer_manifest_fini(&transfer->manifest); /* of which the sums stay */
 }
 
-/* ---- local decisions ---- */
-
-uint64_t transfer_engine_next_id(const struct transfer_engine *engine)
-{
-    return engine->next_id;
-}
-
-static int send_offer(struct transfer_engine *engine, const struct transfer *transfer,
-                      struct bytes name)
-{
-    const struct transfer_manifest *manifest = &transfer->manifest;
-    size_t size = transfer_offer_size(name) + transfer_manifest_size(manifest);
-    uint8_t *out = try_alloc(size);
-    struct writer writer;
-    if (out == NULL) {
-        return -ENOMEM;
-    }
-    struct transfer_frame frame = {
-        .op = TRANSFER_OFFER,
-        .id = transfer->id,
-        .is_directory = transfer->directory,
-        .total = manifest->total,
-        .name = name,
-        .file_count = manifest->count,
-    };
-    writer_init(&writer, out, size);
-    transfer_frame_encode(&frame, &writer);
-    for (uint32_t i = 0; i < manifest->count; i++) {
-        transfer_file_encode(&manifest->files[i], &writer);
-    }
-    int rc = engine->callbacks->send(engine->arg, &transfer->peer, writer_view(&writer));
-    free(out);
-    return rc;
-}
-
-char *transfer_shown_name(struct bytes name)
-{
-    char shown[SHOWN_NAME_SIZE];
-    size_t size = strlen(text_escape(name, shown, sizeof shown)) + 1;
-    char *copy = try_alloc(size);
-    if (copy != NULL) {
-        memcpy(copy, shown, size);
-    }
-    return copy;
-}
-
-int transfer_offer(struct transfer_engine *engine, const struct transfer_offer *offer,
-                   struct transfer_manifest *manifest, int64_t now_ms,
-                   struct transfer **ret_transfer)
-{
-    if (transfer_engine_active(engine, &offer->peer) >= engine->limits.active_per_peer) {
-        return -EDQUOT;
-    }
-    struct transfer *transfer = transfer_new(engine, &offer->peer, engine->next_id, true, now_ms);
-    if (transfer == NULL) {
-        return -ENOMEM;
-    }
-    transfer->manifest = *manifest;
-    transfer->directory = offer->directory;
-    transfer->pulled = offer->pulled;
-    transfer->session = offer->session;
-    transfer->state = TRANSFER_STARTING;
-    transfer->name = transfer_shown_name(offer->name);
-    int rc = transfer->name == NULL ? -ENOMEM : send_offer(engine, transfer, offer->name);
-    if (rc < 0) {
-        transfer->manifest = (struct transfer_manifest){0};
-        transfer_discard(engine, transfer);
-        return rc;
-    }
-    engine->next_id++;
-    engine->counts.offered++;
-    *manifest = (struct transfer_manifest){0};
-    *ret_transfer = transfer;
-    return 0;
-}
+/* ---- answers ---- */
 
 void transfer_accept(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)
 {
-    if (transfer->state != TRANSFER_PENDING) {
+    if (transfer->state != TRANSFER_PENDING || transfer->sending) {
         return;
     }
     transfer->started_ms = now_ms;
@@ -534,7 +460,10 @@ int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, ui
     transfer->lost = false;
     transfer->active_ms = now_ms;
     engine->counts.resumed++;
-    if (!transfer->paused) {
+    if (transfer->paused) { /* whether the peer heard of it or not */
+        transfer_say(engine, transfer, TRANSFER_PAUSE, false);
+        transfer_tell(engine, transfer, now_ms);
+    } else {
         transfer_unpause(engine, transfer, now_ms);
     }
     return 0;
@@ -553,7 +482,8 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
         return transfer->lost_ms + limits->resume_ms;
     }
     if (transfer->state == TRANSFER_PENDING || transfer->state == TRANSFER_STARTING) {
-        return transfer->created_ms + limits->offer_ms;
+        bool is_wanted = !transfer->offered && !transfer->sending;
+        return transfer->created_ms + (is_wanted ? limits->wanted_ms : limits->offer_ms);
     }
     return transfer->paused ? INT64_MAX : transfer->active_ms + limits->idle_ms;
 }
@@ -566,11 +496,10 @@ static void expire(struct transfer_engine *engine, struct transfer *transfer, in
         transfer_end(engine, transfer, TRANSFER_FAILED, "the peer did not come back in time",
                      now_ms);
     } else if (transfer->state == TRANSFER_PENDING) {
-        transfer_refuse(engine, transfer, "nobody answered the offer in time", now_ms);
+        transfer_refuse(engine, transfer, "nobody answered in time", now_ms);
     } else if (transfer->state == TRANSFER_STARTING) {
         transfer_say(engine, transfer, TRANSFER_COMPLETE, false);
-        transfer_end(engine, transfer, TRANSFER_FAILED, "the peer did not answer the offer in time",
-                     now_ms);
+        transfer_end(engine, transfer, TRANSFER_FAILED, "the peer did not answer in time", now_ms);
     } else {
         transfer_fail(engine, transfer, "nothing moved for too long", now_ms);
     }

@@ -27,8 +27,8 @@
 
 /* Numbers as in api.md 4.3. */
 enum transfer_state {
-    TRANSFER_PENDING,  /* we have not answered */
-    TRANSFER_STARTING, /* the peer has not answered */
+    TRANSFER_PENDING,  /* we have not answered an offer, or a request */
+    TRANSFER_STARTING, /* the peer has not */
     TRANSFER_RUNNING,
     TRANSFER_PAUSED,
     TRANSFER_COMPLETED,
@@ -47,7 +47,9 @@ struct transfer {
     char key[TRANSFER_KEY_SIZE]; /* what clients call it */
     bool sending;
     bool directory;
-    bool pulled; /* the receiver had asked */
+    bool pulled;  /* the receiver had asked */
+    bool offered; /* an OFFER was sent, or came: until then it is no matter of this protocol */
+    bool on_wire; /* it has its id */
     enum transfer_state state;
     bool paused;
     bool lost;                         /* its link went; it waits for the peer */
@@ -83,10 +85,12 @@ struct transfer_options {
 
 /* What may change while it runs. */
 struct transfer_limits {
-    size_t pending_per_peer; /* undecided offers of one peer */
+    size_t pending_per_peer; /* undecided offers of one peer, and as many requests */
+    size_t wanted_per_peer;  /* requests to one peer without an offer */
     size_t active_per_peer;  /* transfers with one peer, both ways */
     size_t max_files;
-    int64_t offer_ms;  /* an offer waits for an answer, here and there */
+    int64_t offer_ms;  /* an offer waits for an answer, here and there; a request here */
+    int64_t wanted_ms; /* a request to a peer waits for its offer */
     int64_t idle_ms;   /* without activity it fails */
     int64_t resume_ms; /* one that lost its link waits for the peer; 0: it fails at once */
 };
@@ -151,10 +155,6 @@ struct transfer *transfer_engine_find_wire(const struct transfer_engine *engine,
 const struct list *transfer_engine_all(const struct transfer_engine *engine);
 size_t transfer_engine_active(const struct transfer_engine *engine, const struct peer_id *peer);
 
-/* Another id for clients; 0, -EEXIST or -ENOMEM. */
-int transfer_set_key(struct transfer_engine *engine, struct transfer *transfer,
-                     const char key[TRANSFER_KEY_SIZE]);
-
 struct transfer_offer {
     struct peer_id peer;
     uint64_t session;
@@ -171,6 +171,23 @@ int transfer_offer(struct transfer_engine *engine, const struct transfer_offer *
                    struct transfer_manifest *manifest, int64_t now_ms,
                    struct transfer **ret_transfer);
 
+/* Pulling (api.md 7.5). How both sides tell each other is not of this protocol, and not done here:
+ * as long as a transfer is not offered nothing of it is sent.
+ *
+ * A client wants something of a peer: STARTING until the peer's offer makes it PENDING, which
+ * on_offer tells. -EDQUOT, -ENOMEM. */
+int transfer_want(struct transfer_engine *engine, const struct transfer_offer *wish, int64_t now_ms,
+                  struct transfer **ret_transfer);
+/* The peer's next offer with this id answers it. -EINVAL it is answered; -EEXIST the id is in use;
+ * -ENOMEM. */
+int transfer_expect(struct transfer_engine *engine, struct transfer *transfer, uint64_t id);
+/* A peer wants something: PENDING until transfer_serve() or transfer_refuse(). -EDQUOT, -ENOMEM. */
+int transfer_asked(struct transfer_engine *engine, const struct transfer_offer *wish,
+                   int64_t now_ms, struct transfer **ret_transfer);
+/* Offers what was wanted; the id is transfer_engine_next_id(). As transfer_offer(). */
+int transfer_serve(struct transfer_engine *engine, struct transfer *transfer, struct bytes name,
+                   struct transfer_manifest *manifest, int64_t now_ms);
+
 static inline bool transfer_has_ended(const struct transfer *transfer)
 {
     return transfer->state >= TRANSFER_COMPLETED && transfer->state <= TRANSFER_CANCELLED;
@@ -182,8 +199,8 @@ static inline bool transfer_is_open(const struct transfer *transfer) /* answered
            transfer->state == TRANSFER_RESUMING;
 }
 
-/* Answers to a peer's offer; anything else than a pending one is left alone. An empty manifest is
- * complete with its acceptance. */
+/* Answers to a peer's offer, the second also to a request; anything else than a pending one is left
+ * alone. An empty manifest is complete with its acceptance. */
 void transfer_accept(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms);
 void transfer_refuse(struct transfer_engine *engine, struct transfer *transfer, const char *reason,
                      int64_t now_ms);

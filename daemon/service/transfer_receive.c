@@ -1,6 +1,7 @@
 /* Frames of a peer. Whatever it says counts only for transfers with itself (wire-services 3, a). */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "service/transfer_private.h"
 #include "util/text.h"
@@ -20,17 +21,6 @@ static void answer_no(struct transfer_engine *engine, const struct peer_id *from
     (void)engine->callbacks->send(engine->arg, from, writer_view(&writer));
 }
 
-static size_t count_pending(const struct transfer_engine *engine, const struct peer_id *from)
-{
-    size_t count = 0;
-    LIST_EACH(&engine->all, node)
-    {
-        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
-        count += transfer->state == TRANSFER_PENDING && peer_id_equal(&transfer->peer, from);
-    }
-    return count;
-}
-
 static const char *fault_text(int rc, const char *fault)
 {
     switch (rc) {
@@ -45,18 +35,67 @@ static const char *fault_text(int rc, const char *fault)
     }
 }
 
+/* What this client had asked for, or an offer nobody waits for. NULL when out of memory. */
+static struct transfer *find_place(struct transfer_engine *engine, const struct peer_id *from,
+                                   const struct transfer_frame *frame, struct transfer *wanted,
+                                   int64_t now_ms)
+{
+    char *name = transfer_shown_name(frame->name);
+    struct transfer *transfer =
+        name == NULL || wanted != NULL ? wanted : transfer_new(engine, from, false, now_ms);
+    if (name == NULL || transfer == NULL ||
+        (wanted == NULL && transfer_put_on_wire(engine, transfer, frame->id) < 0)) {
+        free(name);
+        if (wanted == NULL && transfer != NULL) {
+            transfer_discard(engine, transfer);
+        }
+        return NULL;
+    }
+    free(transfer->name);
+    transfer->name = name;
+    return transfer;
+}
+
+static void take_offer(struct transfer_engine *engine, struct transfer *transfer,
+                       struct transfer_manifest *manifest, const struct transfer_frame *frame,
+                       int64_t now_ms)
+{
+    transfer->manifest = *manifest;
+    transfer->offered = true;
+    transfer->created_ms = now_ms;
+    transfer->state = TRANSFER_PENDING;
+    if (transfer->pulled && transfer->directory != frame->is_directory) {
+        transfer_fail(engine, transfer, "the peer offers something of another kind", now_ms);
+        return;
+    }
+    transfer->directory = frame->is_directory;
+    engine->callbacks->on_offer(engine->arg, transfer);
+}
+
+/* An offer that is not even shown to anybody; whoever asked for it is told. */
+static void turn_down(struct transfer_engine *engine, const struct peer_id *from, uint64_t id,
+                      struct transfer *wanted, const char *reason, int64_t now_ms)
+{
+    answer_no(engine, from, id, reason);
+    if (wanted != NULL) {
+        transfer_end(engine, wanted, TRANSFER_FAILED, reason, now_ms);
+    }
+}
+
 static void on_offer(struct transfer_engine *engine, const struct peer_id *from,
                      const struct transfer_frame *frame, int64_t now_ms)
 {
     struct transfer_manifest manifest;
     const char *fault = NULL;
     char reason[160];
-    if (transfer_engine_find_wire(engine, from, frame->id, false) != NULL) {
+    struct transfer *wanted = transfer_engine_find_wire(engine, from, frame->id, false);
+    if (wanted != NULL && wanted->offered) {
         return; /* a second one with a live id */
     }
     engine->counts.offers++;
-    if (count_pending(engine, from) >= engine->limits.pending_per_peer ||
-        transfer_engine_active(engine, from) >= engine->limits.active_per_peer) {
+    if (wanted == NULL &&
+        (transfer_count(engine, from, TRANSFER_PENDING, false) >= engine->limits.pending_per_peer ||
+         transfer_engine_active(engine, from) >= engine->limits.active_per_peer)) {
         answer_no(engine, from, frame->id, "too many offers at once");
         return;
     }
@@ -65,22 +104,16 @@ static void on_offer(struct transfer_engine *engine, const struct peer_id *from,
     if (rc < 0) {
         (void)snprintf(reason, sizeof reason, "what was offered, or a path in it, %s",
                        fault_text(rc, fault));
-        answer_no(engine, from, frame->id, reason);
+        turn_down(engine, from, frame->id, wanted, reason, now_ms);
         return;
     }
-    struct transfer *transfer = transfer_new(engine, from, frame->id, false, now_ms);
-    if (transfer == NULL || (transfer->name = transfer_shown_name(frame->name)) == NULL) {
+    struct transfer *transfer = find_place(engine, from, frame, wanted, now_ms);
+    if (transfer == NULL) {
         transfer_manifest_fini(&manifest);
-        if (transfer != NULL) {
-            transfer_discard(engine, transfer);
-        }
-        answer_no(engine, from, frame->id, "out of memory");
+        turn_down(engine, from, frame->id, wanted, "out of memory", now_ms);
         return;
     }
-    transfer->manifest = manifest;
-    transfer->directory = frame->is_directory;
-    transfer->state = TRANSFER_PENDING;
-    engine->callbacks->on_offer(engine->arg, transfer);
+    take_offer(engine, transfer, &manifest, frame, now_ms);
 }
 
 /* ---- to the sender ---- */
