@@ -58,6 +58,11 @@ int request_take_fd(struct request *request)
     return request->next_fd < request->fd_count ? request->fds[request->next_fd++] : -1;
 }
 
+size_t request_fds(const struct request *request)
+{
+    return request->fd_count - request->next_fd;
+}
+
 uint64_t request_session(const struct request *request)
 {
     return request->session->number;

@@ -188,6 +188,18 @@ size_t host_session_count(const struct host *host)
     return host_ipc(host)->session_count - host_ipc(host)->greeting_count;
 }
 
+bool host_session_is_started(const struct host *host, uint64_t number)
+{
+    const struct session *session = session_find(host_ipc(host), number);
+    return session != NULL && session_is_ready(session) && session->started;
+}
+
+int64_t host_session_age_ms(const struct host *host, uint64_t number)
+{
+    const struct session *session = session_find(host_ipc(host), number);
+    return session == NULL ? 0 : loop_now_ms(session->ipc->loop) - session->attached_ms;
+}
+
 void host_session_wait(struct host *host, uint64_t number, const struct peer_id *peer)
 {
     struct session *session = session_find(host_ipc(host), number);

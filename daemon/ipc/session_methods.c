@@ -160,6 +160,7 @@ static void on_stop(struct session *session, struct request *request)
         return;
     }
     session->started = false;
+    host_session_stopped(session->ipc->host, session->number);
     life_end(host_life(session->ipc->host), request);
 }
 

@@ -314,6 +314,16 @@ void host_instance_changed(struct host *host)
               NULL);
 }
 
+void host_session_stopped(struct host *host, uint64_t session)
+{
+    for (size_t i = host->count; i-- > 0;) {
+        struct running_service *running = &host->services[i];
+        if (running->started && running->service->on_session_stop != NULL) {
+            running->service->on_session_stop(running->self, session);
+        }
+    }
+}
+
 void host_session_ended(struct host *host, uint64_t session)
 {
     for (size_t i = host->count; i-- > 0;) {

@@ -72,6 +72,7 @@ void host_describe_session(struct host *host, uint64_t session, json_t *row);
 /* The largest demand of all sessions: it can raise the limit of a shared instance, and is that of a
  * private one (api.md D11). Returns the limit in effect. */
 size_t host_demand_peers(struct host *host, size_t demand);
+void host_session_stopped(struct host *host, uint64_t session);
 void host_session_ended(struct host *host, uint64_t session);
 void host_hold_peer(struct host *host, const struct peer_id *peer);
 void host_release_peer(struct host *host, const struct peer_id *peer);
@@ -121,6 +122,9 @@ void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enu
 void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
                     json_t *fields, struct bytes body, const struct peer_id *link);
 size_t host_session_count(const struct host *host);
+bool host_session_is_started(const struct host *host, uint64_t session);
+/* Since it attached; 0 when there is no such session. */
+int64_t host_session_age_ms(const struct host *host, uint64_t session);
 /* Stands for a session in delivery.link, when its message goes to sessions of this instance: no
  * peer has such an id. */
 struct peer_id host_session_link(uint64_t session);

@@ -20,6 +20,7 @@ struct bytes request_body(const struct request *request);
 /* The next of the descriptors that came with the call, which is the caller's now; -1 when there is
  * none left. Those that nobody takes are closed with the request. */
 int request_take_fd(struct request *request);
+size_t request_fds(const struct request *request); /* how many are left */
 uint64_t request_session(const struct request *request);
 bool request_may_control(const struct request *request);
 

@@ -141,6 +141,12 @@ json_t *host_service_names(const struct host *host)
     return json_array();
 }
 
+void host_session_stopped(struct host *host, uint64_t session)
+{
+    (void)session;
+    host->stopped++;
+}
+
 void host_session_ended(struct host *host, uint64_t session)
 {
     (void)session;

@@ -26,6 +26,7 @@ struct host {
     struct request *parked;          /* the last peer.connect, kept unanswered */
     size_t parked_body;              /* size of the body it came with */
     size_t cancelled;                /* parked requests that were cancelled */
+    size_t stopped;                  /* sessions that stopped */
     size_t ended;                    /* sessions that ended */
     uint64_t last_session;           /* of the last message or request */
 };

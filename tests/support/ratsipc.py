@@ -83,11 +83,11 @@ def encode(kind, frame_id, head=b"", body=b"", fds=0, size=None, head_size=None)
         len(head) if head_size is None else head_size, kind, fds, frame_id) + head + body
 
 
-def encode_call(frame_id, method, params=None, body=b""):
+def encode_call(frame_id, method, params=None, body=b"", fds=0):
     head = {"m": method}
     if params is not None:
         head["p"] = params
-    return encode(CALL, frame_id, head, body)
+    return encode(CALL, frame_id, head, body, fds)
 
 
 def message_head(peer, name, plane=CHANNEL, flags=0):
@@ -216,10 +216,10 @@ class Client:
         self.calls[frame_id] = method
         return frame_id
 
-    def begin(self, method, params=None, body=b""):
-        """Sends a call and does not wait for it."""
+    def begin(self, method, params=None, body=b"", descriptors=()):
+        """Sends a call and does not wait for it. Descriptors stay the caller's."""
         frame_id = self.new_id(method)
-        self.send(encode_call(frame_id, method, params, body))
+        self.send(encode_call(frame_id, method, params, body, len(descriptors)), descriptors)
         return frame_id
 
     def cancel(self, frame_id):
@@ -239,8 +239,8 @@ class Client:
         """Waits for the answer of a call: its result, or Failed."""
         return self.finish_body(frame_id, timeout)[0]
 
-    def call(self, method, params=None, timeout=None, body=b""):
-        return self.finish(self.begin(method, params, body), timeout)
+    def call(self, method, params=None, timeout=None, body=b"", descriptors=()):
+        return self.finish(self.begin(method, params, body, descriptors), timeout)
 
     def call_body(self, method, params=None, timeout=None):
         """For an answer with a body: the result and the body."""

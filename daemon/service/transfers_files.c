@@ -1,0 +1,192 @@
+/* Between a client and the disk: descriptors that the client opened go in, news of what was
+ * verified goes out, and only what the client has put into place is complete. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "service/transfers_private.h"
+
+/* ---- what the disk tells ---- */
+
+static void on_pieces(void *arg)
+{
+    pump_now(arg);
+}
+
+static void on_wrote(void *arg, uint64_t size, bool file_is_whole)
+{
+    struct errand *errand = arg;
+    struct transfers *transfers = errand->transfers;
+    transfer_wrote(transfers->engine, errand->transfer, size, file_is_whole,
+                   transfers_now_ms(transfers));
+    transfers_wake(transfers);
+}
+
+static void on_verified(void *arg, uint32_t first, uint32_t count)
+{
+    struct errand *errand = arg;
+    const struct transfer *transfer = errand->transfer;
+    errand->verified = first + count;
+    host_emit_to(errand->transfers->host, &transfer->session, 1, EV_TRANSFER_VERIFIED,
+                 json_pack("{s:s, s:I, s:I}", "transfer", transfer->key, "first", (json_int_t)first,
+                           "count", (json_int_t)count),
+                 &transfer->peer);
+}
+
+static void on_room(void *arg)
+{
+    files_ask(arg);
+}
+
+static void on_rewound(void *arg, uint32_t file, uint64_t offset)
+{
+    struct errand *errand = arg;
+    errand->rewound = true;
+    errand->rewound_file = file;
+    errand->rewound_offset = offset;
+    ctl_resume(errand);
+}
+
+static void on_failed(void *arg, const char *why)
+{
+    struct errand *errand = arg;
+    transfer_fail(errand->transfers->engine, errand->transfer, why,
+                  transfers_now_ms(errand->transfers));
+}
+
+static const struct transfer_disk_callbacks disk_callbacks = {
+    .on_pieces = on_pieces,
+    .on_wrote = on_wrote,
+    .on_verified = on_verified,
+    .on_room = on_room,
+    .on_rewound = on_rewound,
+    .on_failed = on_failed,
+};
+
+/* ---- life ---- */
+
+int files_begin(struct errand *errand)
+{
+    struct transfers *transfers = errand->transfers;
+    const struct transfer *transfer = errand->transfer;
+    struct transfer_disk_options options = {
+        .loop = host_loop(transfers->host),
+        .worker = host_worker(transfers->host),
+        .sending = transfer->sending,
+        .id = transfer->id,
+        .chunk_size = transfers->chunk_size,
+        .need = transfer->sending ? 0 : transfer->manifest.total,
+    };
+    int rc = transfer_disk_new(&options, &disk_callbacks, errand, &errand->disk);
+    if (rc < 0) {
+        return rc;
+    }
+    if (errand->fd >= 0) {
+        /* To be sent again from some byte on it must stay open; what is received is not gone back
+         * into once it is whole. */
+        transfer_disk_add(errand->disk, 0, errand->fd, transfer->manifest.total, transfer->sending);
+        errand->fd = -1;
+    }
+    return 0;
+}
+
+void files_end(struct errand *errand)
+{
+    list_remove(&errand->ready);
+    transfer_disk_free(errand->disk);
+    errand->disk = NULL;
+    if (errand->fd >= 0) {
+        (void)close(errand->fd);
+        errand->fd = -1;
+    }
+    free(errand->path);
+    errand->path = NULL;
+}
+
+/* ---- descriptors ---- */
+
+void files_ask(struct errand *errand)
+{
+    const struct transfer *transfer = errand->transfer;
+    while (transfer->directory && errand->disk != NULL &&
+           errand->asked < transfer->manifest.count) {
+        size_t due = errand->asked - errand->provided;
+        size_t room = transfer_disk_room(errand->disk);
+        uint32_t count = 0;
+        if (room <= due || (room - due < TRANSFER_OPEN_FILES / 2 && due > 0)) {
+            return;
+        }
+        json_t *fields = transfers_open_json(transfer, errand->asked, room - due, &count);
+        errand->asked += count;
+        host_emit_to(errand->transfers->host, &transfer->session, 1, EV_TRANSFER_OPEN, fields,
+                     &transfer->peer);
+    }
+}
+
+void files_go_back(struct errand *errand, uint32_t file, uint64_t offset)
+{
+    errand->overtaken += errand->asked - errand->provided;
+    errand->asked = file;
+    errand->provided = file;
+    transfer_disk_seek(errand->disk, offset);
+    files_ask(errand);
+}
+
+static void take_files(struct errand *errand, struct request *request)
+{
+    const struct transfer_file *files = errand->transfer->manifest.files;
+    int fd;
+    while ((fd = request_take_fd(request)) >= 0) {
+        if (errand->overtaken > 0) {
+            errand->overtaken--;
+            (void)close(fd);
+            continue;
+        }
+        transfer_disk_add(errand->disk, errand->provided, fd, files[errand->provided].size, false);
+        errand->provided++;
+    }
+}
+
+void transfers_on_provide(void *self, struct request *request)
+{
+    struct transfers *transfers = self;
+    struct transfer *transfer = transfers_own(transfers, request);
+    json_int_t first = json_integer_value(json_object_get(request_params(request), "first"));
+    size_t count = request_fds(request);
+    if (transfer == NULL) {
+        return;
+    }
+    struct errand *errand = errand_of(transfer);
+    size_t due = errand->overtaken + (size_t)(errand->asked - errand->provided);
+    if (count == 0 || count > due || (errand->overtaken == 0 && first != errand->provided)) {
+        request_fail(request, E_OPERATION_FAILED,
+                     "file %lld is not the next that transfer.open named, or %zu descriptors are "
+                     "none or too many: %zu are awaited, from file %lu on",
+                     (long long)first, count, due, (unsigned long)errand->provided);
+        return;
+    }
+    take_files(errand, request);
+    request_reply(request, NULL);
+    files_ask(errand);
+}
+
+void transfers_on_placed(void *self, struct request *request)
+{
+    struct transfers *transfers = self;
+    struct transfer *transfer = transfers_own(transfers, request);
+    json_int_t count = json_integer_value(json_object_get(request_params(request), "count"));
+    if (transfer == NULL) {
+        return;
+    }
+    struct errand *errand = errand_of(transfer);
+    if (count > (json_int_t)(errand->verified - errand->placed)) {
+        request_fail(request, E_OPERATION_FAILED,
+                     "%lld files are more than the %lu that transfer.verified named and that are "
+                     "not in place yet",
+                     (long long)count, (unsigned long)(errand->verified - errand->placed));
+        return;
+    }
+    errand->placed += (uint32_t)count;
+    request_reply(request, NULL);
+    transfer_placed(transfers->engine, transfer, (uint32_t)count, transfers_now_ms(transfers));
+    transfers_wake(transfers);
+}

@@ -1,0 +1,196 @@
+/* What the files of the transfer service share.
+ *
+ * A transfer has one owner here, its errand: which sessions it is shown to, the descriptors on
+ * their way, the disk. An errand lives as long as the facts of its transfer; what costs anything
+ * (disk, descriptors) goes when the transfer ends. */
+#ifndef RATSD_SERVICE_TRANSFERS_PRIVATE_H
+#define RATSD_SERVICE_TRANSFERS_PRIVATE_H
+
+#include "core/log.h"
+#include "service/peer_json.h"
+#include "service/transfer_disk.h"
+#include "service/transfer_engine.h"
+#include "service/transfers.h"
+#include "util/buf.h"
+#include "util/map.h"
+
+#define TRANSFER_SECTION    "transfer"
+#define TRANSFER_OPEN_FILES 16u /* of one transfer.open, and of one transfer.provide */
+#define TRANSFER_OPEN_BYTES ((size_t)48 * 1024) /* of its paths, as JSON */
+#define TRANSFER_MAX_NAME   4096u
+
+/* How long something was going on, however many of it there were at once. */
+struct span {
+    size_t running;
+    int64_t since_ms;
+    int64_t total_ms;
+};
+
+/* One session that has, or had, to do with transfers. */
+struct transfer_client {
+    uint64_t session;
+    bool watches_files;
+    bool watches_directories;
+    size_t active;
+    uint64_t sent_bytes; /* of transfers that have ended */
+    uint64_t received_bytes;
+    uint64_t sent_files;
+    uint64_t received_files;
+    uint64_t completed;
+    uint64_t failed;
+    struct span sending;
+    struct span receiving;
+};
+
+/* What another ratsd says it can. */
+#define CAP_PULL   1u
+#define CAP_REASON 2u
+#define CAP_RESUME 4u
+
+/* One connected peer. */
+struct transfer_peer {
+    struct peer_id id;
+    unsigned caps;
+    struct list ready;  /* errands that may have something to send; the first is next */
+    struct list unsent; /* control frames that its full link did not take */
+};
+
+/* A session that was shown an offer or a request. */
+struct shown {
+    uint64_t session;
+    bool is_out; /* rejected it, or was too late */
+};
+
+struct errand {
+    struct transfers *transfers;
+    struct transfer *transfer;
+    struct list ready; /* in its peer's */
+    struct shown *shown;
+    size_t shown_count;
+    struct check *check; /* a session is about to take it */
+    int fd;              /* of a single file, until the disk has it; -1 */
+    struct transfer_disk *disk;
+    /* A directory: files whose descriptors the client was asked for, and gave. */
+    uint32_t asked;
+    uint32_t provided;
+    uint32_t overtaken;              /* asked for before the sender went back; they still come */
+    uint32_t verified;               /* receiver: told to the client, */
+    uint32_t placed;                 /* and in place */
+    char pull_id[TRANSFER_KEY_SIZE]; /* the peer's id of its request; "" none */
+    char *path;                      /* and what it asked for */
+    bool answered;                   /* the peer knows that its request, or ours, is over */
+    bool rewound;                    /* receiver whose link was lost: what is there is known */
+    uint32_t rewound_file;
+    uint64_t rewound_offset;
+    struct span *span; /* it runs, and is counted there */
+};
+
+struct transfers {
+    struct host *host;
+    struct transfer_engine *engine;
+    struct timer timer;
+    struct map clients; /* struct transfer_client by session */
+    struct map peers;   /* struct transfer_peer by id */
+    size_t chunk_size;
+    size_t active_per_session;
+    size_t max_files;
+    bool enabled;
+    bool stopping;
+    uint64_t seed[2];
+    struct log_limit log;
+};
+
+/* transfers.c */
+int64_t transfers_now_ms(const struct transfers *transfers);
+/* Something happened in the engine: its timer may have to run. */
+void transfers_wake(struct transfers *transfers);
+struct transfer_peer *transfers_peer(const struct transfers *transfers, const struct peer_id *id);
+/* The peer made something happen that clients are told of and that is never dropped. */
+void transfers_news(struct transfers *transfers, const struct peer_id *id);
+struct errand *errand_new(struct transfers *transfers, struct transfer *transfer);
+/* The session's record; made when there is none; NULL when out of memory. */
+struct transfer_client *transfers_client(struct transfers *transfers, uint64_t session);
+struct transfer_client *transfers_find_client(const struct transfers *transfers, uint64_t session);
+/* The session, which has a record, has the transfer from now on. */
+void errand_give(struct errand *errand, uint64_t session);
+
+static inline struct errand *errand_of(const struct transfer *transfer)
+{
+    return transfer->owner;
+}
+
+/* transfers_json.c */
+/* As that session is to see it; 0: as it is. */
+json_t *transfers_json(const struct transfer *transfer, uint64_t viewer, int64_t now_ms);
+/* What is asked for or offered. */
+json_t *transfers_offered_json(const struct transfer *transfer);
+json_t *transfers_requested_json(const struct transfer *transfer, const char *path, bool is_deep);
+/* At most TRANSFER_OPEN_FILES files and as many as fit; how many. */
+json_t *transfers_open_json(const struct transfer *transfer, uint32_t first, size_t most,
+                            uint32_t *ret_count);
+json_t *transfers_statistics_json(const struct transfers *transfers,
+                                  const struct transfer_client *client, int64_t age_ms,
+                                  int64_t now_ms);
+
+/* transfers_shown.c: who may answer what a peer offers or asks for (api.md D19) */
+/* Shows it to whoever watches such things; false when nobody does. */
+bool shown_begin(struct errand *errand, enum event_id event, json_t *fields);
+bool shown_has(const struct errand *errand, uint64_t session);
+/* It may still answer. */
+bool shown_is_open(const struct errand *errand, uint64_t session);
+/* The session does not want it: whether nobody is left that might. */
+bool shown_leave(struct errand *errand, uint64_t session);
+/* The session takes it: the others are told that it is gone. */
+void shown_settle(struct errand *errand, uint64_t session);
+/* Tells all that still might answer. */
+void shown_tell(const struct errand *errand);
+
+/* transfers_calls.c, transfers_take.c */
+extern const struct method_handler transfers_methods[];
+/* The transfer that a request names, if this session has to do with it; else the request has
+ * failed. */
+struct transfer *transfers_own(struct transfers *transfers, struct request *request);
+/* The same for one that the session may still answer. */
+struct transfer *transfers_answerable(struct transfers *transfers, struct request *request);
+void transfers_on_send(void *self, struct request *request);
+void transfers_on_accept(void *self, struct request *request);
+/* Whether the session has its share; the request has failed then. */
+bool transfers_is_crowded(const struct transfers *transfers, struct request *request);
+/* Fails the request: why nothing was offered to a peer, or asked of it. */
+void transfers_fail_offer(struct request *request, const struct peer_id *peer, int rc);
+/* The errand goes: whoever is about to take it is told. */
+void check_drop(struct check *check);
+
+/* transfers_files.c: descriptors from the client to the disk, news from the disk to the client */
+/* 0 or -ENOMEM. */
+int files_begin(struct errand *errand);
+void files_end(struct errand *errand);
+/* Asks the client for descriptors of further files of a directory, as far as there is room. */
+void files_ask(struct errand *errand);
+/* Sender: from there on. */
+void files_go_back(struct errand *errand, uint32_t file, uint64_t offset);
+void transfers_on_provide(void *self, struct request *request);
+void transfers_on_placed(void *self, struct request *request);
+
+/* transfers_pump.c: frames onto links */
+/* 0 or a negative errno; what a full link does not take follows later. */
+int pump_control(struct transfers *transfers, const struct peer_id *to, struct bytes frame);
+/* It may have something to send: in its turn, or as far as it goes now. */
+void pump_add(struct errand *errand);
+void pump_now(struct errand *errand);
+void pump_run(struct transfers *transfers, struct transfer_peer *peer);
+void pump_on_room(void *arg, const struct peer_id *peer);
+void pump_drop(struct transfer_peer *peer);
+
+/* transfers_ctl.c: other ratsd */
+void ctl_greet(struct transfers *transfers, const struct peer_id *to);
+void transfers_on_control(void *self, struct peer *from, const json_t *message);
+void transfers_on_request(void *self, struct request *request);
+/* It ended before there was an offer: the peer that asked, or is asked, is told. */
+void ctl_tell_end(const struct errand *errand);
+/* Our offer with that id answers what the peer asked for. */
+int ctl_tell_offer(const struct errand *errand, uint64_t id);
+/* Receiver: the peer is there and what we have is known: go on. */
+void ctl_resume(struct errand *errand);
+
+#endif

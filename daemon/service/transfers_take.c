@@ -1,0 +1,358 @@
+/* What is sent, and where what is received goes: a descriptor is looked at on a worker before
+ * anybody hears of it, a list of files at once. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "service/transfers_private.h"
+#include "util/alloc.h"
+
+/* A call that waits until its descriptor was looked at. */
+struct check {
+    struct transfer_check check; /* with the descriptor, until it is handed on */
+    struct transfers *transfers;
+    struct request *request; /* NULL: given up */
+    struct errand *errand; /* of an offer or request that is about to be taken; NULL: to be sent */
+    struct job *job;
+};
+
+static void check_run(void *data)
+{
+    struct check *check = data;
+    transfer_check_run(&check->check);
+}
+
+static void check_free(void *data)
+{
+    struct check *check = data;
+    if (check->check.fd >= 0) {
+        (void)close(check->check.fd);
+    }
+    free(check);
+}
+
+static void leave_errand(struct check *check)
+{
+    if (check->errand != NULL && check->errand->check == check) {
+        check->errand->check = NULL;
+    }
+    check->errand = NULL;
+}
+
+static void on_cancel(void *arg)
+{
+    struct check *check = arg;
+    leave_errand(check);
+    check->request = NULL;
+    job_cancel(check->job);
+}
+
+void check_drop(struct check *check)
+{
+    if (check != NULL) {
+        check->errand->check = NULL;
+        check->errand = NULL;
+        check->transfers = NULL; /* what it was for is gone */
+    }
+}
+
+bool transfers_is_crowded(const struct transfers *transfers, struct request *request)
+{
+    const struct transfer_client *client =
+        transfers_find_client(transfers, request_session(request));
+    if (client == NULL || client->active < transfers->active_per_session) {
+        return false;
+    }
+    request_fail(request, E_LIMIT,
+                 "%zu transfers of this session have not ended; wait for one of them, or raise "
+                 "'max_active_per_session' in [" TRANSFER_SECTION "] of the configuration",
+                 client->active);
+    return true;
+}
+
+/* Why something was not offered, or not asked for. */
+void transfers_fail_offer(struct request *request, const struct peer_id *peer, int rc)
+{
+    switch (rc) {
+    case -ENOTCONN:
+        fail_not_connected(request, peer);
+        break;
+    case -EDQUOT:
+        request_fail(request, E_LIMIT,
+                     "too many transfers with that peer have not ended; wait for one of them");
+        break;
+    case -ENOBUFS:
+        request_fail(request, E_LIMIT, "too much is queued to that peer; try again in a moment");
+        break;
+    case -EMSGSIZE:
+        request_fail(request, E_TOO_LARGE,
+                     "the list of files is larger than a message can be, or has more files than "
+                     "'max_files' in [" TRANSFER_SECTION "] of the configuration allows");
+        break;
+    case -EFBIG:
+        request_fail(request, E_TOO_LARGE, "the files are larger than any file can be");
+        break;
+    default:
+        request_fail_errno(request, rc, "out of memory");
+        break;
+    }
+}
+
+static struct bytes text_param(const struct request *request, const char *name)
+{
+    const json_t *value = json_object_get(request_params(request), name);
+    return bytes_make(json_string_value(value), json_string_length(value));
+}
+
+static bool is_directory(const struct request *request)
+{
+    return bytes_equal(text_param(request, "kind"), bytes_from_string("directory"));
+}
+
+/* ---- offering ---- */
+
+/* The list of a directory. False after the request was failed. */
+static bool take_list(const struct transfers *transfers, struct request *request,
+                      struct transfer_manifest *ret_manifest)
+{
+    const char *fault = NULL;
+    struct peer_id nobody = {{0}};
+    int rc = transfer_manifest_from_body(request_body(request), transfers->max_files,
+                                         transfers->seed, ret_manifest, &fault);
+    if (rc == -EINVAL) {
+        request_fail_details(request, E_INVALID_PARAMETER, json_pack("{s:s}", "field", "body"),
+                             "the list of files, or a path in it, %s", fault);
+    } else if (rc < 0) {
+        transfers_fail_offer(request, &nobody, rc);
+    }
+    return rc == 0;
+}
+
+/* Answers the request; the manifest is taken, and fd (-1: none) as well. */
+static void offer(struct transfers *transfers, struct request *request,
+                  struct transfer_manifest *manifest, int fd)
+{
+    struct transfer_offer offer = {
+        .peer = peer_param(request),
+        .session = request_session(request),
+        .name = text_param(request, "name"),
+        .directory = is_directory(request),
+    };
+    struct transfer *transfer = NULL;
+    int rc =
+        transfer_offer(transfers->engine, &offer, manifest, transfers_now_ms(transfers), &transfer);
+    if (rc < 0) {
+        transfer_manifest_fini(manifest);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        transfers_fail_offer(request, &offer.peer, rc);
+        return;
+    }
+    struct errand *errand = errand_new(transfers, transfer);
+    errand->fd = fd;
+    errand_give(errand, offer.session);
+    request_reply(request, json_pack("{s:s}", "transfer", transfer->key));
+}
+
+/* The last part of what the peer asked for, unless the client calls it otherwise. */
+static struct bytes served_name(const struct errand *errand, const struct request *request)
+{
+    const json_t *name = json_object_get(request_params(request), "name");
+    const char *asked = name == NULL ? errand->path : json_string_value(name);
+    struct bytes text = bytes_from_string(asked);
+    for (size_t end = text.size; name == NULL && end > 0; end--) {
+        if (text.data[end - 1] == '/' && end < text.size) {
+            return bytes_make(text.data + end, text.size - end);
+        }
+    }
+    return text;
+}
+
+/* The same for what a peer asked for. */
+static void serve(struct errand *errand, struct request *request,
+                  struct transfer_manifest *manifest, int fd)
+{
+    struct transfers *transfers = errand->transfers;
+    struct transfer *transfer = errand->transfer;
+    uint64_t session = request_session(request);
+    int rc = ctl_tell_offer(errand, transfer_engine_next_id(transfers->engine));
+    if (rc == 0) {
+        rc = transfer_serve(transfers->engine, transfer, served_name(errand, request), manifest,
+                            transfers_now_ms(transfers));
+    }
+    if (rc < 0) {
+        transfer_manifest_fini(manifest);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        transfers_fail_offer(request, &transfer->peer, rc);
+        transfer_fail(transfers->engine, transfer, "it could not be offered",
+                      transfers_now_ms(transfers));
+        return;
+    }
+    errand->fd = fd;
+    errand_give(errand, session);
+    request_reply(request, NULL);
+    shown_settle(errand, session);
+}
+
+/* ---- receiving ---- */
+
+/* Answers the request; fd is taken. */
+static void receive(struct errand *errand, struct request *request, int fd)
+{
+    struct transfers *transfers = errand->transfers;
+    struct transfer *transfer = errand->transfer;
+    uint64_t session = request_session(request);
+    uint64_t had = transfer->session;
+    errand->fd = fd;
+    transfer->session = session;
+    if (files_begin(errand) < 0) {
+        transfer->session = had;
+        files_end(errand);
+        request_fail_errno(request, -ENOMEM, "out of memory");
+        return;
+    }
+    if (had == 0) {
+        errand_give(errand, session);
+    }
+    request_reply(request, NULL);
+    shown_settle(errand, session);
+    transfer_accept(transfers->engine, transfer, transfers_now_ms(transfers));
+    files_ask(errand);
+}
+
+/* ---- descriptors ---- */
+
+static bool is_gone(const struct check *check)
+{
+    const struct errand *errand = check->errand;
+    uint64_t session = request_session(check->request);
+    return errand == NULL || errand->transfer->state != TRANSFER_PENDING ||
+           (errand->transfer->session != session && !shown_is_open(errand, session));
+}
+
+static void go_on(struct check *check, bool for_errand)
+{
+    struct errand *errand = check->errand;
+    struct request *request = check->request;
+    struct transfer_manifest manifest;
+    int fd = check->check.fd;
+    struct bytes name =
+        for_errand ? bytes_from_string(errand->transfer->name) : text_param(request, "name");
+    if (for_errand && !errand->transfer->sending) {
+        check->check.fd = -1;
+        receive(errand, request, fd);
+        return;
+    }
+    int rc = transfer_manifest_single(name, check->check.size, &manifest);
+    if (rc < 0) {
+        transfers_fail_offer(request, &(struct peer_id){{0}}, rc);
+        return;
+    }
+    check->check.fd = -1;
+    if (for_errand) {
+        serve(errand, request, &manifest, fd);
+    } else {
+        offer(check->transfers, request, &manifest, fd);
+    }
+}
+
+static void on_checked(void *arg, void *data)
+{
+    struct check *check = data;
+    struct request *request = check->request;
+    bool for_errand = arg != NULL;
+    if (for_errand && is_gone(check)) {
+        request_fail(request, E_NOT_FOUND, "the peer took it back, or another session has it");
+    } else if (check->check.result < 0) {
+        request_fail(request, E_OPERATION_FAILED, "%s", transfer_check_text(check->check.result));
+    } else {
+        struct errand *errand = check->errand;
+        leave_errand(check);
+        check->errand = errand;
+        go_on(check, for_errand);
+        return;
+    }
+    leave_errand(check);
+}
+
+/* Has the descriptor of the request looked at; goes on in on_checked(). */
+static void begin_check(struct transfers *transfers, struct request *request, struct errand *errand)
+{
+    struct check *check = xalloc(sizeof *check);
+    bool receives = errand != NULL && !errand->transfer->sending;
+    check->transfers = transfers;
+    check->request = request;
+    check->errand = errand;
+    check->check.fd = request_take_fd(request);
+    check->check.sending = !receives;
+    check->check.need = receives ? errand->transfer->manifest.total : 0;
+    check->job = worker_submit(host_worker(transfers->host), "look at file", check_run, on_checked,
+                               errand, check, check_free);
+    if (check->job == NULL) {
+        check_free(check);
+        request_fail(request, E_LIMIT, "too much waits for the disk; try again in a moment");
+        return;
+    }
+    if (errand != NULL) {
+        errand->check = check;
+    }
+    request_defer(request, on_cancel, check);
+}
+
+/* ---- calls ---- */
+
+void transfers_on_send(void *self, struct request *request)
+{
+    struct transfers *transfers = self;
+    struct peer_id peer = peer_param(request);
+    bool directory = is_directory(request);
+    struct transfer_manifest manifest;
+    if (!transfers->enabled) {
+        request_fail(request, E_NOT_SUPPORTED,
+                     "this instance sends no files; 'enabled = yes' in [" TRANSFER_SECTION
+                     "] of its configuration lets it");
+    } else if (transfers_client(transfers, request_session(request)) == NULL) {
+        request_fail_errno(request, -ENOMEM, "out of memory");
+    } else if (transfers_peer(transfers, &peer) == NULL) {
+        fail_not_connected(request, &peer);
+    } else if (transfers_is_crowded(transfers, request)) {
+        return;
+    } else if (request_fds(request) != (directory ? 0 : 1)) {
+        request_fail(request, E_OPERATION_FAILED,
+                     directory ? "a directory is sent as a list of files, without a descriptor"
+                               : "the descriptor of the file must come with the call");
+    } else if (!directory) {
+        begin_check(transfers, request, NULL);
+    } else if (take_list(transfers, request, &manifest)) {
+        offer(transfers, request, &manifest, -1);
+    }
+}
+
+void transfers_on_accept(void *self, struct request *request)
+{
+    struct transfers *transfers = self;
+    struct transfer *transfer = transfers_answerable(transfers, request);
+    struct transfer_manifest manifest;
+    if (transfer == NULL) {
+        return;
+    }
+    struct errand *errand = errand_of(transfer);
+    if (errand->check != NULL) {
+        request_fail(request, E_NOT_FOUND, "another session is about to take it");
+    } else if (transfer->session == 0 && transfers_is_crowded(transfers, request)) {
+        return;
+    } else if (request_fds(request) != (transfer->directory ? 0 : 1)) {
+        request_fail(request, E_OPERATION_FAILED,
+                     transfer->directory ? "descriptors of a directory's files are asked for later"
+                                         : "the descriptor of the file must come with the call");
+    } else if (!transfer->directory) {
+        begin_check(transfers, request, errand);
+    } else if (!transfer->sending) {
+        receive(errand, request, -1);
+    } else if (take_list(transfers, request, &manifest)) {
+        serve(errand, request, &manifest, -1);
+    }
+}
