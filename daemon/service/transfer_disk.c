@@ -271,9 +271,13 @@ static void begin(void *arg)
     if (disk->dead || disk->job != NULL || disk->failed) {
         return;
     }
+    bool closed = disk->seeking;
     turn_back(disk);
     take_incoming(disk);
-    if (disk->rewinding && work->rehash == UINT64_MAX) {
+    if (closed) {
+        disk->callbacks->on_room(disk->arg);
+    }
+    if (!disk->dead && disk->rewinding && work->rehash == UINT64_MAX) {
         report(disk);
     }
     if (disk->dead || !has_work(disk)) {

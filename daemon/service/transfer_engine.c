@@ -252,6 +252,7 @@ void transfer_end(struct transfer_engine *engine, struct transfer *transfer,
     transfer_take_off_wire(engine, transfer);
     transfer->state = state;
     transfer->ended_ms = now_ms;
+    transfer->untold = false;
     transfer->rate = 0;
     (void)text_escape(bytes_from_string(why), transfer->error, sizeof transfer->error);
     engine->counts.active--;
@@ -476,7 +477,7 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
 {
     const struct transfer_limits *limits = &engine->limits;
     if (transfer_has_ended(transfer)) {
-        return transfer->ended_ms + TRANSFER_KEEP_MS;
+        return transfer->ended_ms + (transfer->unseen ? 0 : TRANSFER_KEEP_MS);
     }
     if (transfer->lost) {
         return transfer->lost_ms + limits->resume_ms;

@@ -74,6 +74,7 @@ struct transfer {
     uint64_t rate_bytes;
     uint64_t rate; /* bytes per second */
     char error[TRANSFER_ERROR_SIZE];
+    bool unseen;      /* nobody was told of it: its facts go once it has ended */
     uint64_t session; /* the client's that has it; 0 = nobody's */
     void *owner;      /* whatever the owner of the engine keeps for it */
 };
@@ -102,6 +103,8 @@ struct transfer_callbacks {
     void (*on_offer)(void *arg, struct transfer *transfer);
     /* The peer accepted ours: send. */
     void (*on_start)(void *arg, struct transfer *transfer);
+    /* The peer has more of it: what the window forbade may be sent. */
+    void (*on_window)(void *arg, struct transfer *transfer);
     /* To be written, in order; the view is valid until it returns. */
     void (*on_data)(void *arg, struct transfer *transfer, uint32_t file, uint64_t offset,
                     struct bytes data);

@@ -156,6 +156,7 @@ static void on_progress(struct transfer_engine *engine, struct transfer *transfe
                transfer->acked) {
         transfer->covered += transfer->manifest.files[transfer->files_done++].size;
     }
+    engine->callbacks->on_window(engine->arg, transfer);
     transfer_progress(engine, transfer, now_ms);
 }
 

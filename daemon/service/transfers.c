@@ -183,11 +183,11 @@ static void on_offer(void *arg, struct transfer *transfer)
     if (errand == NULL) {
         errand = errand_new(transfers, transfer);
     }
-    if (!transfers->enabled || transfers->stopping) {
-        transfer_refuse(transfers->engine, transfer, "no files are taken here",
-                        transfers_now_ms(transfers));
-    } else if (!shown_begin(errand, EV_TRANSFER_OFFERED, transfers_offered_json(transfer))) {
-        transfer_refuse(transfers->engine, transfer, "no program here takes it",
+    bool takes = transfers->enabled && !transfers->stopping;
+    if (!takes || !shown_begin(errand, EV_TRANSFER_OFFERED, transfers_offered_json(transfer))) {
+        transfer->unseen = transfer->session == 0;
+        transfer_refuse(transfers->engine, transfer,
+                        takes ? "no program there takes it" : "no files are taken there",
                         transfers_now_ms(transfers));
     }
 }
@@ -202,13 +202,21 @@ static void on_start(void *arg, struct transfer *transfer)
     files_ask(errand_of(transfer));
 }
 
+static void on_window(void *arg, struct transfer *transfer)
+{
+    (void)arg;
+    pump_now(errand_of(transfer));
+}
+
 static void on_data(void *arg, struct transfer *transfer, uint32_t file, uint64_t offset,
                     struct bytes data)
 {
     struct transfers *transfers = arg;
     if (transfer_disk_write(errand_of(transfer)->disk, file, offset, data) < 0) {
         transfer_fail(transfers->engine, transfer, "out of memory", transfers_now_ms(transfers));
+        return;
     }
+    flow_add(errand_of(transfer), data.size);
 }
 
 static void on_file_end(void *arg, struct transfer *transfer, uint32_t file,
@@ -261,7 +269,7 @@ static void on_change(void *arg, struct transfer *transfer)
         transfers_news(arg, &transfer->peer);
     }
     measure(errand);
-    pump_add(errand);
+    pump_now(errand);
     tell(errand);
 }
 
@@ -329,6 +337,7 @@ static const struct transfer_callbacks engine_callbacks = {
     .send = on_send,
     .on_offer = on_offer,
     .on_start = on_start,
+    .on_window = on_window,
     .on_data = on_data,
     .on_file_end = on_file_end,
     .on_change = on_change,
@@ -342,7 +351,9 @@ static void on_timer(void *arg)
 {
     struct transfers *transfers = arg;
     int64_t now_ms = transfers_now_ms(transfers);
+    int64_t flow_ms = flow_tick(transfers);
     int64_t next_ms = transfer_engine_tick(transfers->engine, now_ms);
+    next_ms = flow_ms < next_ms ? flow_ms : next_ms;
     if (next_ms != INT64_MAX) {
         timer_start(&transfers->timer, next_ms > now_ms ? next_ms - now_ms : 0);
     }
@@ -388,6 +399,7 @@ static void on_lost(struct transfers *transfers, struct transfer_peer *peer)
         if (transfer->lost && !transfer->sending && errand->disk != NULL &&
             peer_id_equal(&transfer->peer, &peer->id)) {
             errand->rewound = false;
+            flow_forget(errand);
             transfer_disk_rewind(errand->disk);
         }
     }
@@ -415,11 +427,7 @@ static void transfers_on_message(void *self, struct peer *from, const struct mes
     struct transfers *transfers = self;
     struct peer_id id = *peer_id_of(from);
     transfer_engine_receive(transfers->engine, &id, message->payload, transfers_now_ms(transfers));
-    struct transfer_peer *peer = transfers_peer(transfers, &id);
     transfers_wake(transfers);
-    if (peer != NULL) {
-        pump_run(transfers, peer);
-    }
 }
 
 /* ---- sessions ---- */

@@ -7,9 +7,11 @@
  * Between two ratsd, on their reserved channel (ctl.h), beside what api.md 7.5 lists:
  *
  *     hello   caps has "resume" too
- *     resume  offer: wire id as decimal text, file: number, offset: number. Receiver to sender,
- *             after a link was lost and the peer came back: all before that byte of that file is on
- *             disk, and was read and hashed again. The sender goes on there, or says COMPLETE 0. */
+ *     waits   offer: wire id as decimal text. Sender to receiver, once hello was heard on a new
+ * link: the transfer whose link was lost is still there. A receiver that does not know it says
+ * CANCEL. resume  offer, file: number, offset: number. Receiver to sender, the same: all before
+ * that byte of that file is on disk, and was read and hashed again. The sender goes on there, or
+ * says COMPLETE 0. */
 #ifndef RATSD_SERVICE_TRANSFERS_H
 #define RATSD_SERVICE_TRANSFERS_H
 

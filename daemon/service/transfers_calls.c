@@ -110,12 +110,12 @@ static void on_reject(void *self, struct request *request)
 {
     struct transfers *transfers = self;
     struct transfer *transfer = transfers_answerable(transfers, request);
-    const json_t *reason = json_object_get(request_params(request), "reason");
-    uint64_t session = request_session(request);
     char why[TRANSFER_ERROR_SIZE];
     if (transfer == NULL) {
         return;
     }
+    const json_t *reason = json_object_get(request_params(request), "reason");
+    uint64_t session = request_session(request);
     (void)snprintf(why, sizeof why, "%s", reason == NULL ? "" : json_string_value(reason));
     request_reply(request, NULL);
     decline(transfers, transfer, session, why);

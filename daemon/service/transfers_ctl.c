@@ -182,7 +182,7 @@ static void on_pull(struct transfers *transfers, const struct peer_id *from, con
     struct transfer_offer wish = {
         .peer = *from, .name = bytes_from_string(path), .directory = directory};
     if (!transfers->enabled || transfers->stopping) {
-        refuse(transfers, from, id, "no files are sent from here");
+        refuse(transfers, from, id, "no files are sent from there");
         return;
     }
     if (transfer_asked(transfers->engine, &wish, transfers_now_ms(transfers), &transfer) < 0) {
@@ -195,6 +195,7 @@ static void on_pull(struct transfers *transfers, const struct peer_id *from, con
     json_t *fields = transfers_requested_json(transfer, path,
                                               json_is_true(json_object_get(message, "recursive")));
     if (!shown_begin(errand, EV_TRANSFER_REQUESTED, fields)) {
+        transfer->unseen = true;
         transfer_refuse(transfers->engine, transfer, "no program there serves requests",
                         transfers_now_ms(transfers));
     }
@@ -261,6 +262,34 @@ void ctl_resume(struct errand *errand)
     transfers_wake(transfers);
 }
 
+/* Of a transfer that is not here, or not any more. */
+static void give_up(struct transfers *transfers, const struct peer_id *to, uint64_t id,
+                    enum transfer_op op)
+{
+    uint8_t frame[TRANSFER_MAX_CONTROL];
+    struct writer writer;
+    writer_init(&writer, frame, sizeof frame);
+    transfer_frame_encode(&(struct transfer_frame){.op = op, .id = id, .ok = false}, &writer);
+    (void)pump_control(transfers, to, writer_view(&writer));
+}
+
+/* To a receiver: the sender has it still. */
+static void on_waits(struct transfers *transfers, const struct peer_id *from, const json_t *message)
+{
+    uint64_t id = 0;
+    if (parse_offer(message, &id) &&
+        transfer_engine_find_wire(transfers->engine, from, id, false) == NULL) {
+        give_up(transfers, from, id, TRANSFER_CANCEL);
+    }
+}
+
+static void tell_waits(struct transfers *transfers, const struct transfer *transfer)
+{
+    char offer[OFFER_TEXT_SIZE];
+    (void)snprintf(offer, sizeof offer, "%" PRIu64, transfer->id);
+    send(transfers, &transfer->peer, json_pack("{s:s, s:s}", "op", "waits", "offer", offer));
+}
+
 /* To a sender. */
 static void on_resume(struct transfers *transfers, const struct peer_id *from,
                       const json_t *message)
@@ -278,12 +307,7 @@ static void on_resume(struct transfers *transfers, const struct peer_id *from,
     uint64_t byte = (uint64_t)json_integer_value(offset);
     if (transfer == NULL || !transfer->lost ||
         transfer_go_on(transfers->engine, transfer, at, byte, transfers_now_ms(transfers)) < 0) {
-        uint8_t frame[TRANSFER_MAX_CONTROL];
-        struct writer writer;
-        writer_init(&writer, frame, sizeof frame);
-        transfer_frame_encode(
-            &(struct transfer_frame){.op = TRANSFER_COMPLETE, .id = id, .ok = false}, &writer);
-        (void)pump_control(transfers, from, writer_view(&writer));
+        give_up(transfers, from, id, TRANSFER_COMPLETE);
         return;
     }
     files_go_back(errand_of(transfer), at, byte);
@@ -295,7 +319,11 @@ static void resume_all(struct transfers *transfers, const struct peer_id *from)
     LIST_EACH(transfer_engine_all(transfers->engine), node)
     {
         struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
-        if (peer_id_equal(&transfer->peer, from)) {
+        bool waits =
+            transfer->lost && !transfer_has_ended(transfer) && peer_id_equal(&transfer->peer, from);
+        if (waits && transfer->sending) {
+            tell_waits(transfers, transfer);
+        } else if (waits) {
             ctl_resume(errand_of(transfer));
         }
     }
@@ -308,7 +336,7 @@ static void on_hello(struct transfers *transfers, const struct peer_id *from, co
     static const struct {
         const char *name;
         unsigned cap;
-    } caps[] = {{"pull", CAP_PULL}, {"reason", CAP_REASON}, {"resume", CAP_RESUME}};
+    } caps[] = {{"pull", CAP_PULL}, {"resume", CAP_RESUME}};
     struct transfer_peer *peer = transfers_peer(transfers, from);
     size_t index;
     const json_t *word;
@@ -323,7 +351,9 @@ static void on_hello(struct transfers *transfers, const struct peer_id *from, co
             }
         }
     }
-    resume_all(transfers, from);
+    if ((peer->caps & CAP_RESUME) != 0) {
+        resume_all(transfers, from);
+    }
 }
 
 static bool is_id(const char *text)
@@ -340,6 +370,8 @@ void transfers_on_control(void *self, struct peer *from, const json_t *message)
     const char *id = ctl_text(message, "id", TRANSFER_KEY_SIZE - 1);
     if (strcmp(op, "hello") == 0) {
         on_hello(transfers, &peer, message);
+    } else if (strcmp(op, "waits") == 0) {
+        on_waits(transfers, &peer, message);
     } else if (strcmp(op, "resume") == 0) {
         on_resume(transfers, &peer, message);
     } else if (!is_id(id)) {

@@ -16,6 +16,7 @@ static void on_wrote(void *arg, uint64_t size, bool file_is_whole)
 {
     struct errand *errand = arg;
     struct transfers *transfers = errand->transfers;
+    flow_sub(errand, (size_t)size);
     transfer_wrote(transfers->engine, errand->transfer, size, file_is_whole,
                    transfers_now_ms(transfers));
     transfers_wake(transfers);
@@ -92,6 +93,7 @@ int files_begin(struct errand *errand)
 void files_end(struct errand *errand)
 {
     list_remove(&errand->ready);
+    flow_forget(errand);
     transfer_disk_free(errand->disk);
     errand->disk = NULL;
     if (errand->fd >= 0) {
@@ -150,12 +152,12 @@ void transfers_on_provide(void *self, struct request *request)
 {
     struct transfers *transfers = self;
     struct transfer *transfer = transfers_own(transfers, request);
-    json_int_t first = json_integer_value(json_object_get(request_params(request), "first"));
-    size_t count = request_fds(request);
     if (transfer == NULL) {
         return;
     }
     struct errand *errand = errand_of(transfer);
+    json_int_t first = json_integer_value(json_object_get(request_params(request), "first"));
+    size_t count = request_fds(request);
     size_t due = errand->overtaken + (size_t)(errand->asked - errand->provided);
     if (count == 0 || count > due || (errand->overtaken == 0 && first != errand->provided)) {
         request_fail(request, E_OPERATION_FAILED,
@@ -173,11 +175,11 @@ void transfers_on_placed(void *self, struct request *request)
 {
     struct transfers *transfers = self;
     struct transfer *transfer = transfers_own(transfers, request);
-    json_int_t count = json_integer_value(json_object_get(request_params(request), "count"));
     if (transfer == NULL) {
         return;
     }
     struct errand *errand = errand_of(transfer);
+    json_int_t count = json_integer_value(json_object_get(request_params(request), "count"));
     if (count > (json_int_t)(errand->verified - errand->placed)) {
         request_fail(request, E_OPERATION_FAILED,
                      "%lld files are more than the %lu that transfer.verified named and that are "

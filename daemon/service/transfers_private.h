@@ -44,8 +44,7 @@ struct transfer_client {
 
 /* What another ratsd says it can. */
 #define CAP_PULL   1u
-#define CAP_REASON 2u
-#define CAP_RESUME 4u
+#define CAP_RESUME 2u
 
 /* One connected peer. */
 struct transfer_peer {
@@ -53,6 +52,9 @@ struct transfer_peer {
     unsigned caps;
     struct list ready;  /* errands that may have something to send; the first is next */
     struct list unsent; /* control frames that its full link did not take */
+    size_t waiting;     /* bytes that came and are not on disk; */
+    bool held;          /* too many: it is not read, */
+    int64_t held_ms;    /* since then */
 };
 
 /* A session that was shown an offer or a request. */
@@ -79,6 +81,7 @@ struct errand {
     char pull_id[TRANSFER_KEY_SIZE]; /* the peer's id of its request; "" none */
     char *path;                      /* and what it asked for */
     bool answered;                   /* the peer knows that its request, or ours, is over */
+    size_t waiting;                  /* bytes that came and are not on disk */
     bool rewound;                    /* receiver whose link was lost: what is there is known */
     uint32_t rewound_file;
     uint64_t rewound_offset;
@@ -172,11 +175,17 @@ void files_go_back(struct errand *errand, uint32_t file, uint64_t offset);
 void transfers_on_provide(void *self, struct request *request);
 void transfers_on_placed(void *self, struct request *request);
 
+/* transfers_flow.c: bytes between the link and the disk */
+void flow_add(struct errand *errand, size_t size);
+void flow_sub(struct errand *errand, size_t size);
+void flow_forget(struct errand *errand);
+/* When to call it next; INT64_MAX: when something changes. */
+int64_t flow_tick(struct transfers *transfers);
+
 /* transfers_pump.c: frames onto links */
 /* 0 or a negative errno; what a full link does not take follows later. */
 int pump_control(struct transfers *transfers, const struct peer_id *to, struct bytes frame);
-/* It may have something to send: in its turn, or as far as it goes now. */
-void pump_add(struct errand *errand);
+/* It may have something to send. */
 void pump_now(struct errand *errand);
 void pump_run(struct transfers *transfers, struct transfer_peer *peer);
 void pump_on_room(void *arg, const struct peer_id *peer);

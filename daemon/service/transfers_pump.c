@@ -97,7 +97,7 @@ int pump_control(struct transfers *transfers, const struct peer_id *to, struct b
 
 /* ---- data ---- */
 
-void pump_add(struct errand *errand)
+static void add(struct errand *errand)
 {
     struct transfer_peer *peer = transfers_peer(errand->transfers, &errand->transfer->peer);
     if (peer != NULL && errand->disk != NULL && !list_is_linked(&errand->ready) &&
@@ -157,7 +157,7 @@ void pump_run(struct transfers *transfers, struct transfer_peer *peer)
 void pump_now(struct errand *errand)
 {
     struct transfer_peer *peer = transfers_peer(errand->transfers, &errand->transfer->peer);
-    pump_add(errand);
+    add(errand);
     if (peer != NULL) {
         pump_run(errand->transfers, peer);
     }

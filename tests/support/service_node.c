@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/worker.h"
+#include "service/ctl.h"
 #include "util/alloc.h"
 
 #define MAX_SECTIONS SERVICE_NODE_MAX
@@ -21,6 +23,7 @@ struct host {
 
 struct request {
     struct service_call *call;
+    size_t next_fd;
     json_t *params;
     void (*on_cancel)(void *arg);
     void *arg;
@@ -77,6 +80,27 @@ void host_emit_body(struct host *host, const uint64_t *sessions, size_t count, e
     json_decref(fields);
 }
 
+void host_emit_to(struct host *host, const uint64_t *sessions, size_t count, enum event_id event,
+                  json_t *fields, const struct peer_id *link)
+{
+    (void)link;
+    for (size_t i = 0; i < count && host->node->on_told != NULL; i++) {
+        host->node->on_told(host->node, sessions[i], event, fields);
+    }
+    json_decref(fields);
+}
+
+bool host_session_is_started(const struct host *host, uint64_t session)
+{
+    return (host->node->stopped & UINT64_C(1) << session % 64) == 0;
+}
+
+int64_t host_session_age_ms(const struct host *host, uint64_t session)
+{
+    (void)session;
+    return loop_now_ms(host_loop(host)); /* since the world began */
+}
+
 /* ---- requests ---- */
 
 const json_t *request_params(const struct request *request)
@@ -99,6 +123,26 @@ struct bytes request_body(const struct request *request)
     return request->call->body;
 }
 
+int request_take_fd(struct request *request)
+{
+    const struct service_call *call = request->call;
+    return request->next_fd < call->fd_count ? call->fds[request->next_fd++] : -1;
+}
+
+size_t request_fds(const struct request *request)
+{
+    return request->call->fd_count - request->next_fd;
+}
+
+static void release(struct request *request)
+{
+    for (int fd; (fd = request_take_fd(request)) >= 0;) {
+        (void)close(fd);
+    }
+    json_decref(request->params);
+    free(request);
+}
+
 static void finish(struct request *request, json_t *result, enum proto_error error)
 {
     struct service_call *call = request->call;
@@ -107,8 +151,7 @@ static void finish(struct request *request, json_t *result, enum proto_error err
     call->result = result;
     call->error = error;
     call->request = NULL;
-    json_decref(request->params);
-    free(request);
+    release(request);
 }
 
 void request_reply(struct request *request, json_t *result)
@@ -167,8 +210,7 @@ void service_call_cancel(struct service_call *call)
     struct request *request = call->request;
     request->on_cancel(request->arg);
     call->request = NULL;
-    json_decref(request->params);
-    free(request);
+    release(request);
 }
 
 void service_call_fini(struct service_call *call)
@@ -227,6 +269,19 @@ static void on_message(void *arg, struct peer *from, const struct message *messa
     }
 }
 
+/* What comes on the reserved channel; channels.c does it in a daemon. */
+static void on_app_message(struct sim_mesh *mesh, struct peer *from, const struct message *message)
+{
+    struct service_node *self = CONTAINER_OF(mesh, struct service_node, mesh);
+    json_t *control = message->channel == CTL_CHANNEL_ID ? ctl_decode(message->payload) : NULL;
+    for (size_t i = 0; control != NULL && i < self->count; i++) {
+        if (self->services[i]->on_control != NULL) {
+            self->services[i]->on_control(self->selves[i], from, control);
+        }
+    }
+    json_decref(control);
+}
+
 static void set(struct service_node *self, const char *section, const char *key, const char *value)
 {
     char error[256] = "";
@@ -280,6 +335,7 @@ void service_node_init(struct service_node *self, struct sim_node *node, uint8_t
         set(self, options[0], options[1], options[2]);
     }
     mesh_observe(self->mesh.mesh, on_peer, self);
+    self->mesh.on_message = on_app_message;
     (void)worker_new(sim_node_loop(node), 1, 16, &self->worker);
     for (size_t i = 0; services[i] != NULL; i++) {
         open_service(self, services[i]);

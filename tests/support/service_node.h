@@ -15,6 +15,10 @@ struct service_node;
 typedef void (*service_node_event_fn)(struct service_node *self, uint64_t session,
                                       const json_t *fields, struct bytes body);
 
+/* host_emit_to(). */
+typedef void (*service_node_told_fn)(struct service_node *self, uint64_t session,
+                                     enum event_id event, const json_t *fields);
+
 struct service_node {
     struct sim_mesh mesh;
     struct host *host;
@@ -26,7 +30,9 @@ struct service_node {
     size_t count;
     unsigned events; /* host_emit() */
     service_node_event_fn on_body_event;
-    void *own; /* the test's */
+    service_node_told_fn on_told;
+    uint64_t stopped; /* a bit for each session that is not started */
+    void *own;        /* the test's */
 };
 
 /* A call of a client, and what became of it. */
@@ -35,6 +41,8 @@ struct service_call {
     uint64_t session; /* 0 counts as 1 */
     struct bytes body;
     bool may_not_control;
+    int fds[16]; /* the service's once it takes them; the others are closed */
+    size_t fd_count;
     bool has_no_room; /* request_reply_body() is refused */
 
     bool done;

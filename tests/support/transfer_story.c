@@ -62,6 +62,13 @@ static void on_start(void *arg, struct transfer *transfer)
     side->starts++;
 }
 
+static void on_window(void *arg, struct transfer *transfer)
+{
+    struct story_side *side = arg;
+    (void)transfer;
+    side->windows++;
+}
+
 static void on_data(void *arg, struct transfer *transfer, uint32_t file, uint64_t offset,
                     struct bytes data)
 {
@@ -113,7 +120,7 @@ static void on_forget(void *arg, struct transfer *transfer)
 }
 
 static const struct transfer_callbacks callbacks = {
-    on_send, on_offer, on_start, on_data, on_file_end, on_change, on_end, on_forget,
+    on_send, on_offer, on_start, on_window, on_data, on_file_end, on_change, on_end, on_forget,
 };
 
 static void begin_side(struct story_side *side, struct story_side *other, uint8_t seed)

@@ -15,6 +15,7 @@ struct story_side {
     struct transfer *ended;   /* the last that ended */
     unsigned offers;
     unsigned starts;
+    unsigned windows;
     unsigned changes;
     unsigned ends;
     unsigned forgotten;
