@@ -438,19 +438,26 @@ static uint64_t bytes_before(const struct transfer *transfer, uint32_t file)
     return sum;
 }
 
-int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, uint32_t file,
-                   uint64_t offset, int64_t now_ms)
+bool transfer_may_go_on(const struct transfer *transfer, uint32_t file, uint64_t offset)
 {
     const struct transfer_manifest *manifest = &transfer->manifest;
     bool at_end = file == manifest->count && offset == 0;
-    if (!transfer_is_open(transfer) || file > manifest->count ||
-        (!at_end && offset > manifest->files[file].size)) {
+    if (!transfer_is_open(transfer) || !transfer->lost || file > manifest->count ||
+        (!at_end && (file == manifest->count || offset > manifest->files[file].size))) {
+        return false;
+    }
+    /* A receiver cannot have what was never sent. */
+    return !transfer->sending ||
+           (file <= transfer->file && bytes_before(transfer, file) + offset <= transfer->moved);
+}
+
+int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, uint32_t file,
+                   uint64_t offset, int64_t now_ms)
+{
+    if (!transfer_may_go_on(transfer, file, offset)) {
         return -EINVAL;
     }
     uint64_t moved = bytes_before(transfer, file) + offset;
-    if (transfer->sending && (moved > transfer->moved || file > transfer->file)) {
-        return -EINVAL; /* it has what was never sent */
-    }
     transfer->file = file;
     transfer->offset = offset;
     transfer->moved = moved;

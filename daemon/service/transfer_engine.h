@@ -230,8 +230,9 @@ void transfer_placed(struct transfer_engine *engine, struct transfer *transfer, 
                      int64_t now_ms);
 
 /* A lost transfer goes on from there; -EINVAL when that is no place in it. For a receiver: what is
- * on disk and hashed again. For a sender: what the receiver asked for; only forward of what it had
- * confirmed as whole files. */
+ * on disk and hashed again. For a sender, who must have nothing at hand that is not to be sent
+ * again: what the receiver asked for. */
+bool transfer_may_go_on(const struct transfer *transfer, uint32_t file, uint64_t offset);
 int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, uint32_t file,
                    uint64_t offset, int64_t now_ms);
 

@@ -4,14 +4,14 @@
  * writes on descriptors that clients opened; this service joins both to sessions, links and other
  * ratsd. It never opens a path, and no byte of a file is touched on the loop.
  *
- * Between two ratsd, on their reserved channel (ctl.h), beside what api.md 7.5 lists:
+ * Between two ratsd, on their reserved channel (ctl.h), there is more than api.md 7.5 lists. Their
+ * hello has the capability "resume". After a link was lost and hello was heard on another:
  *
- *     hello   caps has "resume" too
- *     waits   offer: wire id as decimal text. Sender to receiver, once hello was heard on a new
- * link: the transfer whose link was lost is still there. A receiver that does not know it says
- * CANCEL. resume  offer, file: number, offset: number. Receiver to sender, the same: all before
- * that byte of that file is on disk, and was read and hashed again. The sender goes on there, or
- * says COMPLETE 0. */
+ * waits {offer: wire id as decimal text}, sender to receiver: that transfer is still there. A
+ * receiver that has completed it says COMPLETE 1 again, one that does not know it CANCEL.
+ *
+ * resume {offer, file: number, offset: number}, receiver to sender: all before that byte of that
+ * file is on disk, and was read and hashed again. The sender goes on there, or says COMPLETE 0. */
 #ifndef RATSD_SERVICE_TRANSFERS_H
 #define RATSD_SERVICE_TRANSFERS_H
 

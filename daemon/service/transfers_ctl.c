@@ -263,23 +263,43 @@ void ctl_resume(struct errand *errand)
 }
 
 /* Of a transfer that is not here, or not any more. */
-static void give_up(struct transfers *transfers, const struct peer_id *to, uint64_t id,
-                    enum transfer_op op)
+static void say(struct transfers *transfers, const struct peer_id *to, uint64_t id,
+                enum transfer_op op, bool ok)
 {
     uint8_t frame[TRANSFER_MAX_CONTROL];
     struct writer writer;
     writer_init(&writer, frame, sizeof frame);
-    transfer_frame_encode(&(struct transfer_frame){.op = op, .id = id, .ok = false}, &writer);
+    transfer_frame_encode(&(struct transfer_frame){.op = op, .id = id, .ok = ok}, &writer);
     (void)pump_control(transfers, to, writer_view(&writer));
+}
+
+/* Whether the peer only did not hear that we have it. */
+static bool has_completed(const struct transfers *transfers, const struct peer_id *from,
+                          uint64_t id)
+{
+    LIST_EACH(transfer_engine_all(transfers->engine), node)
+    {
+        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
+        if (!transfer->sending && transfer->id == id && transfer->state == TRANSFER_COMPLETED &&
+            peer_id_equal(&transfer->peer, from)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* To a receiver: the sender has it still. */
 static void on_waits(struct transfers *transfers, const struct peer_id *from, const json_t *message)
 {
     uint64_t id = 0;
-    if (parse_offer(message, &id) &&
-        transfer_engine_find_wire(transfers->engine, from, id, false) == NULL) {
-        give_up(transfers, from, id, TRANSFER_CANCEL);
+    if (!parse_offer(message, &id) ||
+        transfer_engine_find_wire(transfers->engine, from, id, false) != NULL) {
+        return;
+    }
+    if (has_completed(transfers, from, id)) {
+        say(transfers, from, id, TRANSFER_COMPLETE, true);
+    } else {
+        say(transfers, from, id, TRANSFER_CANCEL, false);
     }
 }
 
@@ -305,12 +325,12 @@ static void on_resume(struct transfers *transfers, const struct peer_id *from,
     struct transfer *transfer = transfer_engine_find_wire(transfers->engine, from, id, true);
     uint32_t at = (uint32_t)json_integer_value(file);
     uint64_t byte = (uint64_t)json_integer_value(offset);
-    if (transfer == NULL || !transfer->lost ||
-        transfer_go_on(transfers->engine, transfer, at, byte, transfers_now_ms(transfers)) < 0) {
-        give_up(transfers, from, id, TRANSFER_COMPLETE);
+    if (transfer == NULL || !transfer_may_go_on(transfer, at, byte) ||
+        files_go_back(errand_of(transfer), at, byte) < 0) { /* first: it may send at once */
+        say(transfers, from, id, TRANSFER_COMPLETE, false);
         return;
     }
-    files_go_back(errand_of(transfer), at, byte);
+    (void)transfer_go_on(transfers->engine, transfer, at, byte, transfers_now_ms(transfers));
     transfers_wake(transfers);
 }
 

@@ -1,5 +1,6 @@
 /* Between a client and the disk: descriptors that the client opened go in, news of what was
  * verified goes out, and only what the client has put into place is complete. */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -124,13 +125,21 @@ void files_ask(struct errand *errand)
     }
 }
 
-void files_go_back(struct errand *errand, uint32_t file, uint64_t offset)
+int files_go_back(struct errand *errand, uint32_t file, uint64_t offset)
 {
+    if (file == errand->transfer->manifest.count) {
+        files_end(errand); /* the peer has it all */
+        return 0;
+    }
+    if (errand->disk == NULL) {
+        return -EBADF; /* which it said once already */
+    }
     errand->overtaken += errand->asked - errand->provided;
     errand->asked = file;
     errand->provided = file;
     transfer_disk_seek(errand->disk, offset);
     files_ask(errand);
+    return 0;
 }
 
 static void take_files(struct errand *errand, struct request *request)

@@ -170,8 +170,8 @@ int files_begin(struct errand *errand);
 void files_end(struct errand *errand);
 /* Asks the client for descriptors of further files of a directory, as far as there is room. */
 void files_ask(struct errand *errand);
-/* Sender: from there on. */
-void files_go_back(struct errand *errand, uint32_t file, uint64_t offset);
+/* Sender: from there on. -EBADF when the files are not at hand any more. */
+int files_go_back(struct errand *errand, uint32_t file, uint64_t offset);
 void transfers_on_provide(void *self, struct request *request);
 void transfers_on_placed(void *self, struct request *request);
 
