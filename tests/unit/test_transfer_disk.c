@@ -391,6 +391,32 @@ static void nothing_written_yet_rewinds_at_once(void **state)
     close_both();
 }
 
+static bool has_all_room(void)
+{
+    return reading.rooms > 0 && transfer_disk_room(reader) == TRANSFER_AHEAD_FILES;
+}
+
+static void going_back_makes_room_however_busy_it_was(void **state)
+{
+    (void)state;
+    writer = NULL;
+    for (int turns = 0; turns < 3; turns++) {
+        reader = disk_new(true, &reading);
+        for (uint32_t i = 0; i < TRANSFER_AHEAD_FILES; i++) {
+            transfer_disk_add(reader, i, source(i, 500000), 500000, false);
+        }
+        for (int i = 0; i < turns; i++) { /* before, while, after a job has the descriptors */
+            assert_int_equal(loop_run(loop), 0);
+        }
+        reading.rooms = 0;
+        transfer_disk_seek(reader, 0);
+        if (transfer_disk_room(reader) < TRANSFER_AHEAD_FILES) {
+            wait_for(has_all_room);
+        }
+        close_both();
+    }
+}
+
 static void descriptors_are_closed_whenever_it_ends(void **state)
 {
     (void)state;
@@ -458,6 +484,7 @@ int main(void)
         TEST(both_go_on_where_the_receiver_was),
         TEST(what_was_written_is_not_trusted),
         TEST(nothing_written_yet_rewinds_at_once),
+        TEST(going_back_makes_room_however_busy_it_was),
         TEST(descriptors_are_closed_whenever_it_ends),
         TEST(the_check_tells_what_a_descriptor_is),
     };

@@ -392,6 +392,171 @@ static void a_refusal_brings_its_reason(void **state)
     assert_ptr_equal(transfer_engine_find(story_a.engine, transfer->key), transfer);
 }
 
+static void a_pause_is_said_again_on_the_new_link(void **state)
+{
+    (void)state;
+    struct transfer *transfer = offer_one(8 * MB);
+    (void)story_stream(&story_a, transfer, 65536, 10);
+    (void)story_deliver();
+    assert_int_equal(transfer_pause(story_b.engine, story_b.offered, story_now_ms), 0);
+    story_lose_all(); /* a never hears of it */
+    transfer_engine_lost(story_a.engine, &story_b.id, true, story_now_ms);
+    transfer_engine_lost(story_b.engine, &story_a.id, true, story_now_ms);
+    assert_false(transfer_may_go_on(transfer, 0, 8 * MB));
+    assert_true(transfer_may_go_on(transfer, 0, 655360));
+    assert_int_equal(transfer_go_on(story_a.engine, transfer, 0, 655360, story_now_ms), 0);
+    assert_int_equal(transfer_go_on(story_b.engine, story_b.offered, 0, 655360, story_now_ms), 0);
+    assert_false(transfer_may_go_on(transfer, 0, 0)); /* it is not lost any more */
+    (void)story_deliver();
+    assert_int_equal(transfer->state, TRANSFER_PAUSED);
+    assert_int_equal(transfer_resume(story_a.engine, transfer, story_now_ms), 0);
+    story_settle(transfer, 65536);
+    assert_int_equal(transfer->state, TRANSFER_COMPLETED);
+    assert_int_equal(story_b.wrong, 0);
+}
+
+static void progress_not_told_yet_is_nothing_to_wait_for_after_the_end(void **state)
+{
+    (void)state;
+    struct transfer *transfer = offer_one(8 * MB);
+    (void)story_stream(&story_a, transfer, 65536, 20);
+    (void)story_deliver();
+    (void)story_deliver();
+    assert_true(transfer->untold);
+    transfer_cancel(story_a.engine, transfer, "", story_now_ms);
+    story_now_ms += 1000;
+    assert_true(transfer_engine_tick(story_a.engine, story_now_ms) > story_now_ms + 500000);
+}
+
+static void what_nobody_was_told_of_is_forgotten_at_once(void **state)
+{
+    (void)state;
+    uint64_t size = 5;
+    story_b.accepts = false;
+    (void)story_offer(1, &size);
+    (void)story_deliver();
+    story_b.offered->unseen = true;
+    transfer_refuse(story_b.engine, story_b.offered, "", story_now_ms);
+    (void)transfer_engine_tick(story_b.engine, story_now_ms);
+    assert_int_equal(story_b.forgotten, 1);
+}
+
+/* ---- pulling ---- */
+
+static struct transfer_offer wish_of(const struct story_side *peer, bool directory)
+{
+    return (struct transfer_offer){
+        .peer = peer->id, .session = 3, .name = bytes_from_string("x"), .directory = directory};
+}
+
+static struct transfer *want(bool directory)
+{
+    struct transfer_offer wish = wish_of(&story_a, directory);
+    struct transfer *wanted = NULL;
+    assert_int_equal(transfer_want(story_b.engine, &wish, story_now_ms, &wanted), 0);
+    return wanted;
+}
+
+static void what_was_wanted_becomes_the_offer_that_answers(void **state)
+{
+    (void)state;
+    struct transfer_offer wish = wish_of(&story_b, true);
+    struct transfer *wanted = want(true);
+    struct transfer *asked = NULL;
+    struct transfer_manifest manifest;
+    const char *fault = NULL;
+    static const uint64_t seed[2] = {1, 2};
+    static const uint8_t body[] = "\3\0\0\0\0\0\0\0\1\0f";
+    wish.session = 0;
+    assert_int_equal(transfer_asked(story_a.engine, &wish, story_now_ms, &asked), 0);
+    assert_int_equal(wanted->state, TRANSFER_STARTING);
+    assert_int_equal(asked->state, TRANSFER_PENDING);
+    transfer_accept(story_a.engine, asked, story_now_ms); /* it is not an offer */
+    assert_int_equal(asked->state, TRANSFER_PENDING);
+    assert_int_equal(
+        transfer_expect(story_b.engine, wanted, transfer_engine_next_id(story_a.engine)), 0);
+    assert_int_equal(transfer_expect(story_b.engine, wanted, 7), -EINVAL);
+    assert_int_equal(
+        transfer_manifest_from_body(bytes_make(body, sizeof body - 1), 10, seed, &manifest, &fault),
+        0);
+    assert_int_equal(
+        transfer_serve(story_a.engine, asked, bytes_from_string("shown"), &manifest, story_now_ms),
+        0);
+    assert_int_equal(
+        transfer_serve(story_a.engine, asked, bytes_from_string("shown"), &manifest, story_now_ms),
+        -EINVAL);
+    story_settle(asked, 65536);
+    assert_ptr_equal(story_b.offered, wanted);
+    assert_string_equal(wanted->name, "shown");
+    assert_int_equal(wanted->session, 3);
+    assert_int_equal(asked->state, TRANSFER_COMPLETED);
+    assert_int_equal(wanted->state, TRANSFER_COMPLETED);
+}
+
+static void nothing_is_sent_of_what_was_not_offered(void **state)
+{
+    (void)state;
+    struct transfer_offer wish = wish_of(&story_b, false);
+    struct transfer *asked = NULL;
+    struct transfer *first = want(false);
+    struct transfer *second = want(false);
+    assert_int_equal(transfer_asked(story_a.engine, &wish, story_now_ms, &asked), 0);
+    transfer_refuse(story_a.engine, asked, "no", story_now_ms);
+    transfer_cancel(story_b.engine, first, "", story_now_ms);
+    story_now_ms += 119999;
+    (void)transfer_engine_tick(story_b.engine, story_now_ms);
+    assert_int_equal(second->state, TRANSFER_STARTING);
+    story_now_ms++;
+    (void)transfer_engine_tick(story_b.engine, story_now_ms);
+    assert_int_equal(second->state, TRANSFER_FAILED);
+    assert_int_equal(story_a.sent_count + story_b.sent_count, 0);
+}
+
+static void wishes_and_requests_of_one_peer_are_limited(void **state)
+{
+    (void)state;
+    struct transfer_offer wish = wish_of(&story_a, false);
+    struct transfer *transfer = NULL;
+    for (int i = 0; i < 3; i++) {
+        (void)want(false);
+    }
+    assert_int_equal(transfer_want(story_b.engine, &wish, story_now_ms, &transfer), -EDQUOT);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(transfer_asked(story_b.engine, &wish, story_now_ms, &transfer), 0);
+    }
+    assert_int_equal(transfer_asked(story_b.engine, &wish, story_now_ms, &transfer), -EDQUOT);
+}
+
+static void an_offer_of_another_kind_fails_the_wish(void **state)
+{
+    (void)state;
+    struct transfer *wanted = want(false);
+    uint64_t size = 1;
+    assert_int_equal(
+        transfer_expect(story_b.engine, wanted, transfer_engine_next_id(story_a.engine)), 0);
+    struct transfer *transfer = story_offer(1, &size); /* a directory */
+    (void)story_deliver();
+    assert_int_equal(wanted->state, TRANSFER_FAILED);
+    assert_int_equal(transfer->state, TRANSFER_CANCELLED);
+    assert_int_equal(story_b.offers, 0);
+}
+
+static void an_answer_that_lies_fails_the_wish(void **state)
+{
+    (void)state;
+    struct transfer *wanted = want(true);
+    assert_int_equal(transfer_expect(story_b.engine, wanted, 5), 0);
+    struct transfer_frame frame = {.op = TRANSFER_OFFER,
+                                   .id = 5,
+                                   .is_directory = true,
+                                   .name = bytes_from_string("x"),
+                                   .file_count = 1,
+                                   .files = bytes_make("\0\1/\0\0\0\0\0\0\0\1", 11)};
+    story_inject(&story_b, &story_a.id, &frame);
+    assert_int_equal(wanted->state, TRANSFER_FAILED);
+    assert_int_equal(story_count_sent(&story_b, TRANSFER_RESPONSE), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +579,14 @@ int main(void)
         TEST(a_lost_transfer_goes_on_where_it_was),
         TEST(a_peer_that_does_not_come_back_ends_it),
         TEST(a_refusal_brings_its_reason),
+        TEST(a_pause_is_said_again_on_the_new_link),
+        TEST(progress_not_told_yet_is_nothing_to_wait_for_after_the_end),
+        TEST(what_nobody_was_told_of_is_forgotten_at_once),
+        TEST(what_was_wanted_becomes_the_offer_that_answers),
+        TEST(nothing_is_sent_of_what_was_not_offered),
+        TEST(wishes_and_requests_of_one_peer_are_limited),
+        TEST(an_offer_of_another_kind_fails_the_wish),
+        TEST(an_answer_that_lies_fails_the_wish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
