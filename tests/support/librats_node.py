@@ -28,6 +28,7 @@ MAX_BODY = 64 * 1024 * 1024
 MAX_PAYLOAD = MAX_BODY - 16 - 4
 APP, CONTROL, GOSSIP, FILE_CHUNK, PING, STORAGE, TYPED, PEX, PUNCH = range(1, 10)
 TCP, UDP = 1, 2
+RATSD_ONLY = 0x564D  # the channel on which two ratsd talk; librats 2.x ignores it
 Address = Tuple[str, int]
 
 
@@ -358,12 +359,13 @@ class Link(Stream):
         body = self.read_block(timeout)
         return decode_message(self.receiver.open(body) if self.receiver else body)
 
-    def wait(self, kind: int, timeout: float = TIMEOUT_S) -> Message:
-        """The next message of a type; others are dropped."""
+    def wait(self, kind: int, timeout: float = TIMEOUT_S, channel: Optional[int] = None) -> Message:
+        """The next message of a type, and of a channel when that is said; others are dropped."""
         deadline = time.monotonic() + timeout
         while True:
             message = self.receive(deadline - time.monotonic())
-            if message.type == kind:
+            if message.type == kind and (message.channel != RATSD_ONLY if channel is None
+                                         else message.channel == channel):
                 return message
 
 
