@@ -28,6 +28,7 @@
            F_UINT("channels", FIELD_REQUIRED, "channels it registered", 0, 0),                     \
            F_UINT("types", FIELD_REQUIRED, "message types it registered", 0, 0),                   \
            F_UINT("topics", FIELD_REQUIRED, "topics it subscribes to", 0, 0),                      \
+           F_UINT("transfers", FIELD_REQUIRED, "transfers it has that have not ended", 0, 0),      \
            F_UINT("queued_bytes", FIELD_REQUIRED, "bytes waiting for it to read", 0, 0),           \
            F_UINT("lost", FIELD_REQUIRED, "messages dropped because it was slow", 0, 0),           \
            F_UINT("calls", FIELD_REQUIRED, "calls in progress", 0, 0))

@@ -73,7 +73,8 @@ WRONG = {
 RIGHT = {"peer": "ab" * 32, "host": "127.0.0.1", "port": 9, "channel": "c", "level": "info",
          "events": [], "max_peers": 0, "type": "t", "security": "noise", "subject": "192.0.2.1",
          "messages_per_second": 1, "bytes_per_second": 0, "topic": "t",
-         "key": "k", "prefix": "p"}
+         "key": "k", "prefix": "p", "transfer": "0" * 32, "kind": "file", "kinds": [], "name": "n",
+         "path": "p", "first": 0, "count": 1, "error": "e"}
 
 
 def test_each_parameter_of_each_method_is_checked(shared_daemon):
