@@ -138,11 +138,23 @@ static const char *check_character(uint32_t value)
     return NULL;
 }
 
+/* How much of it is ASCII that nobody minds: of most paths all, and lists of files are long. */
+static size_t plain_size(struct bytes path)
+{
+    size_t size = 0;
+    while (size < path.size && path.data[size] > 0x1f && path.data[size] < 0x7f &&
+           path.data[size] != ':' && path.data[size] != '\\') {
+        size++;
+    }
+    return size;
+}
+
 static const char *check_characters(struct bytes path)
 {
     struct reader reader;
     uint32_t code = 0;
     reader_init(&reader, path);
+    (void)reader_bytes(&reader, plain_size(path));
     while (reader_left(&reader) > 0) {
         if (text_take(&reader, &code) == 0) {
             return "is not UTF-8";

@@ -12,11 +12,11 @@ ENDS = ("completed", "failed", "cancelled")
 
 def manifest(files):
     """The body of transfer.send for a directory: (path, size) of each file."""
-    body = b""
+    parts = []
     for path, size in files:
         path = path.encode("utf-8") if isinstance(path, str) else path
-        body += struct.pack("<QH", size, len(path)) + path
-    return body
+        parts.append(struct.pack("<QH", size, len(path)) + path)
+    return b"".join(parts)
 
 
 def tree_of(directory):
