@@ -97,6 +97,18 @@ typedef enum {
 #define RATS_STORAGE_DOUBLE 4
 #define RATS_STORAGE_JSON   5
 
+/** States of a transfer of files; the name of each is what follows RATS_TRANSFER_. */
+typedef enum {
+    RATS_TRANSFER_PENDING = 0,     /**< offered or asked for, and not answered by this session */
+    RATS_TRANSFER_STARTING = 1,    /**< the peer has not answered yet */
+    RATS_TRANSFER_IN_PROGRESS = 2, /**< runs */
+    RATS_TRANSFER_PAUSED = 3,      /**< held by either side */
+    RATS_TRANSFER_COMPLETED = 4,   /**< whole, its hash verified, in place at the receiver */
+    RATS_TRANSFER_FAILED = 5,      /**< ended; the document's "error" says why */
+    RATS_TRANSFER_CANCELLED = 6,   /**< ended by a cancel, a refusal, or taken by another session */
+    RATS_TRANSFER_RESUMING = 7     /**< told once between PAUSED and IN_PROGRESS */
+} rats_transfer_status_t;
+
 /** Bits of rats_options_t.transports. */
 #define RATS_TRANSPORT_TCP 1u
 #define RATS_TRANSPORT_UDP 2u
@@ -172,6 +184,26 @@ typedef void (*rats_channel_cb)(void *user_data, const char *peer_id, const char
 typedef void (*rats_storage_cb)(void *user_data, const char *key, int type, const void *data,
                                 size_t size, int deleted, const char *origin_peer_id,
                                 int is_remote);
+/** A peer offers a file (remote_path "", filename is what it calls it, only to be shown) or asks
+ * for one (remote_path is what it wants, filename ""). rats_accept_file_transfer() or
+ *  rats_reject_file_transfer() answers, then or later; nothing is received or sent before. */
+typedef void (*rats_file_request_cb)(void *user_data, const char *peer_id, const char *transfer_id,
+                                     const char *remote_path, const char *filename);
+/** The same for a directory: rats_accept_directory_transfer(), rats_reject_directory_transfer(). */
+typedef void (*rats_directory_request_cb)(void *user_data, const char *peer_id,
+                                          const char *transfer_id, const char *remote_path,
+                                          const char *directory_name);
+/** A transfer of this session, of a file or a directory, got on: at every change of its status and
+ *  at most every 100 ms between. progress_percent is 0 to 100; status is the name of a
+ *  rats_transfer_status_t without its prefix. COMPLETED, FAILED or CANCELLED is the last and comes
+ *  exactly once, also when the daemon goes away. */
+typedef void (*rats_file_progress_cb)(void *user_data, const char *transfer_id,
+                                      int progress_percent, const char *status);
+/** One file more of a directory is whole at the receiver: current_file, its path below the
+ *  directory. Files come in the order in which they are sent. */
+typedef void (*rats_directory_progress_cb)(void *user_data, const char *transfer_id,
+                                           int files_completed, int total_files,
+                                           const char *current_file);
 /** The daemon went away (attached 0) or was found again (attached 1). */
 typedef void (*rats_daemon_cb)(void *user_data, int attached);
 /** That many messages for this session were dropped because it did not keep up. */
@@ -1446,6 +1478,264 @@ RATS_API char *rats_storage_statistics_json(rats_client_t client);
 RATS_API void rats_set_storage_callback(rats_client_t client, const char *prefix,
                                         rats_storage_cb callback, void *user_data);
 
+/* ------------------------------------------------------------------ files ----------------------
+ *
+ * A transfer moves one file or one directory tree between this program and a peer. Its id is 32
+ * hexadecimal digits. It belongs to the session that started or accepted it and ends with that
+ * session; one that ended is remembered for ten minutes.
+ *
+ * The daemon never opens a path: this library opens every file with the rights of the calling
+ * process and hands descriptors over. What is received is written to a file without a name in the
+ * target's directory, and put in place whole, over what is there, after its hash was verified: a
+ * transfer that fails, and a program that dies, leave nothing of it behind. Where a file system has
+ * no files without a name a hidden file ".rats-*.part" takes its place, which is removed unless the
+ * program is killed. Files of a directory are put in place one by one, and those that arrived
+ * before a failure stay.
+ *
+ * A directory's files are found by their paths below it: links in it are neither sent nor followed,
+ * nor are links in a target; devices, pipes and sockets are left out; empty directories inside are
+ * not represented.
+ *
+ * Relative paths are resolved against the working directory of the process during the call. Disk
+ * work that a peer causes runs on a thread of its own, neither on the dispatcher nor on the reader.
+ */
+
+/**
+ * Offer a file to a peer.
+ *
+ * @param client           started handle; borrowed
+ * @param peer_id          connected peer; copied
+ * @param file_path        regular file this process may read, also an empty one, also by a link;
+ *                         opened during the call; copied
+ * @param remote_filename  what the peer is shown, 1 to 4096 bytes of UTF-8; NULL = the last part of
+ *                         file_path; copied
+ * @return id of the transfer to be released with rats_string_free(); NULL on failure, as
+ *         rats_last_error() says: RATS_ERROR_PEER_NOT_FOUND, RATS_ERROR_NOT_FOUND (no such file),
+ *         RATS_ERROR_INVALID_PARAMETER (NULL, not a regular file, a name that is not UTF-8),
+ *         RATS_ERROR_OPERATION_FAILED (not readable, or too many transfers), RATS_ERROR_NOT_RUNNING
+ * The peer's answer and all that follows is told by the progress callback. One round trip.
+ * Thread-safe; may be called from a callback. IPC: transfer.send. Since 1.0.
+ */
+RATS_API char *rats_send_file(rats_client_t client, const char *peer_id, const char *file_path,
+                              const char *remote_filename);
+
+/**
+ * Offer a directory to a peer.
+ *
+ * @param client                 started handle; borrowed
+ * @param peer_id                connected peer; copied
+ * @param directory_path         directory this process may read, also an empty one; listed during
+ *                               the call, its files are opened when their turn comes; copied
+ * @param remote_directory_name  what the peer is shown, 1 to 4096 bytes of UTF-8; NULL = the last
+ *                               part of directory_path; copied
+ * @param recursive              0: only the directory's own files; else also what is below
+ * @return id of the transfer to be released with rats_string_free(); NULL on failure, as
+ *         rats_send_file(); RATS_ERROR_OPERATION_FAILED also if a directory below cannot be read,
+ *         RATS_ERROR_INVALID_PARAMETER also if a path below is one that receivers refuse (the
+ *         message names it), RATS_ERROR_TOO_LARGE if the list of files does not fit 64 MiB
+ * Blocks while the tree is listed. Thread-safe; may be called from a callback. IPC: transfer.send,
+ * transfer.open, transfer.provide, transfer.fail. Since 1.0.
+ */
+RATS_API char *rats_send_directory(rats_client_t client, const char *peer_id,
+                                   const char *directory_path, const char *remote_directory_name,
+                                   int recursive);
+
+/**
+ * Ask a peer for a file. What it sends in answer is accepted without asking again.
+ *
+ * @param client       started handle; borrowed
+ * @param peer_id      connected peer; copied
+ * @param remote_path  what the peer calls it, 1 to 4096 bytes of UTF-8; copied
+ * @param local_path   where the file is put; missing directories above it are made; copied
+ * @return id of the transfer to be released with rats_string_free(); NULL on failure, as
+ *         rats_last_error() says: RATS_ERROR_NOT_SUPPORTED if the peer does not understand it (it
+ *         is not a ratsd), RATS_ERROR_PEER_NOT_FOUND, RATS_ERROR_INVALID_PARAMETER,
+ *         RATS_ERROR_OPERATION_FAILED if local_path cannot be written, RATS_ERROR_NOT_RUNNING
+ * A peer that refuses, or does not answer within 120 s, ends the transfer. One round trip.
+ * Thread-safe; may be called from a callback. IPC: transfer.request, transfer.offered,
+ * transfer.accept. Since 1.0.
+ */
+RATS_API char *rats_request_file(rats_client_t client, const char *peer_id, const char *remote_path,
+                                 const char *local_path);
+
+/**
+ * Ask a peer for a directory. What it sends in answer is accepted without asking again.
+ *
+ * @param client       started handle; borrowed
+ * @param peer_id      connected peer; copied
+ * @param remote_path  what the peer calls it, 1 to 4096 bytes of UTF-8; copied
+ * @param local_path   directory the files are put in; made if it is missing; copied
+ * @param recursive    0: only the directory's own files; else also what is below
+ * @return as rats_request_file()
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.request,
+ * transfer.offered, transfer.accept. Since 1.0.
+ */
+RATS_API char *rats_request_directory(rats_client_t client, const char *peer_id,
+                                      const char *remote_path, const char *local_path,
+                                      int recursive);
+
+/**
+ * Take an offer of a file, or serve a file that a peer asked for.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  from the file request callback; copied
+ * @param local_path   offer: where the file is put; missing directories above it are made. Request:
+ *                     the file the peer gets. Copied
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if this session was not shown such an offer or
+ *         request, it is of a directory, it was answered or has ended, another session took it, or
+ *         local_path cannot be opened; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_PEER_NOT_FOUND;
+ *         RATS_ERROR_NOT_RUNNING. The id is checked before the state of the session
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.accept,
+ * transfer.verified, transfer.placed. Since 1.0.
+ */
+RATS_API rats_error_t rats_accept_file_transfer(rats_client_t client, const char *transfer_id,
+                                                const char *local_path);
+
+/**
+ * Take an offer of a directory, or serve a directory that a peer asked for.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  from the directory request callback; copied
+ * @param local_path   offer: directory the files are put in; made if it is missing. Request: the
+ *                     directory the peer gets. Copied
+ * @return as rats_accept_file_transfer()
+ * One round trip; blocks while a directory to be served is listed. Thread-safe; may be called from
+ * a callback. IPC: transfer.accept, transfer.open, transfer.provide, transfer.verified,
+ * transfer.placed, transfer.fail. Since 1.0.
+ */
+RATS_API rats_error_t rats_accept_directory_transfer(rats_client_t client, const char *transfer_id,
+                                                     const char *local_path);
+
+/**
+ * Leave an offer or request of a file to the instance's other sessions. The peer is told when none
+ * is left that might take it; here the transfer ends as CANCELLED.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  from the file request callback; copied
+ * @param reason       what the peer is told, at most 512 bytes of UTF-8; may be NULL; copied
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if this session was not shown such an offer or
+ *         request, or it was answered or has ended; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_NOT_RUNNING. The id is checked before the state of the session
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.reject. Since 1.0.
+ */
+RATS_API rats_error_t rats_reject_file_transfer(rats_client_t client, const char *transfer_id,
+                                                const char *reason);
+
+/**
+ * The same for a directory.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  from the directory request callback; copied
+ * @param reason       what the peer is told, at most 512 bytes of UTF-8; may be NULL; copied
+ * @return as rats_reject_file_transfer()
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.reject. Since 1.0.
+ */
+RATS_API rats_error_t rats_reject_directory_transfer(rats_client_t client, const char *transfer_id,
+                                                     const char *reason);
+
+/**
+ * End a transfer of this session, of a file or a directory, in whatever state it is.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  copied
+ * @return RATS_SUCCESS, and the progress callback tells CANCELLED; RATS_ERROR_OPERATION_FAILED if
+ *         this session has no such transfer or it has ended; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_NOT_RUNNING. The id is checked before the state of the session
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.cancel. Since 1.0.
+ */
+RATS_API rats_error_t rats_cancel_file_transfer(rats_client_t client, const char *transfer_id);
+
+/**
+ * Hold a transfer of this session that runs, of a file or a directory, sent or received.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  copied
+ * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if this session has no such transfer or it does
+ *         not run; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING. The id is checked before
+ *         the state of the session
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.pause. Since 1.0.
+ */
+RATS_API rats_error_t rats_pause_file_transfer(rats_client_t client, const char *transfer_id);
+
+/**
+ * Let a paused transfer of this session go on.
+ *
+ * @param client       started handle; borrowed
+ * @param transfer_id  copied
+ * @return as rats_pause_file_transfer(); RATS_ERROR_OPERATION_FAILED also if it is not paused
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.resume. Since 1.0.
+ */
+RATS_API rats_error_t rats_resume_file_transfer(rats_client_t client, const char *transfer_id);
+
+/**
+ * How far a transfer is. Known are those of this session, offers and requests that it was shown,
+ * and what of these ended in the last ten minutes.
+ *
+ * @param client       handle; borrowed
+ * @param transfer_id  copied
+ * @return JSON object to be released with rats_string_free(): transfer_id, filename (what the
+ *         sender calls it; only to be shown), local_path ("" until accepted), peer_id,
+ *         bytes_transferred, total_bytes, completion_percentage (0.0 to 100.0), status (a
+ *         rats_transfer_status_t), direction (0 sending, 1 receiving), kind ("file" or
+ *         "directory"), request (whether the receiver asked for it), files_completed, total_files,
+ *         error ("" or why it ended), rate_bps (bytes in the latest second); NULL if there is no
+ *         such transfer (RATS_ERROR_NOT_FOUND) or on failure
+ * Answered from what the library knows, also while the daemon is gone. Thread-safe; may be called
+ * from a callback. IPC: transfer.changed. Since 1.0.
+ */
+RATS_API char *rats_get_file_transfer_progress_json(rats_client_t client, const char *transfer_id);
+
+/**
+ * All transfers that rats_get_file_transfer_progress_json() knows.
+ *
+ * @param client  handle; borrowed
+ * @return JSON array of such objects, oldest first, to be released with rats_string_free(); NULL on
+ *         failure
+ * Answered from what the library knows. Thread-safe; may be called from a callback. IPC:
+ * transfer.changed. Since 1.0.
+ */
+RATS_API char *rats_get_file_transfers_json(rats_client_t client);
+
+/**
+ * Sums over this session's transfers.
+ *
+ * @param client  attached handle; borrowed
+ * @return JSON object to be released with rats_string_free(): uptime_seconds (since the session
+ *         attached), total_bytes_sent, total_bytes_received, total_files_sent,
+ *         total_files_received, active_transfers, completed_transfers (all that ended),
+ *         success_rate (0.0 to 1.0), average_send_rate_bps, average_receive_rate_bps (bytes per
+ *         second in which something moved); NULL on failure
+ * One round trip. Thread-safe; may be called from a callback. IPC: transfer.statistics. Since 1.0.
+ */
+RATS_API char *rats_get_file_transfer_statistics_json(rats_client_t client);
+
+/**
+ * Let peers have what is below a directory. What they ask for there is sent to them by the library,
+ * without the request callbacks. They may ask by the absolute path or by a path below the
+ * directory; they get nothing that a link or ".." leads to outside of it.
+ *
+ * @param client     handle, started or not; borrowed
+ * @param directory  directory this process may read; copied
+ * @return RATS_SUCCESS, also if it is shared already; RATS_ERROR_NOT_FOUND;
+ *         RATS_ERROR_INVALID_PARAMETER if it is NULL or not a directory;
+ *         RATS_ERROR_OPERATION_FAILED if it cannot be opened
+ * It ends with the session or rats_remove_share_root(). One round trip when the daemon must be
+ * told. Thread-safe; may be called from a callback. IPC: transfer.watch, transfer.requested,
+ * transfer.accept. Since 1.0.
+ */
+RATS_API rats_error_t rats_add_share_root(rats_client_t client, const char *directory);
+
+/**
+ * Share a directory no longer. Transfers that run are not ended.
+ *
+ * @param client     handle; borrowed
+ * @param directory  as it was given to rats_add_share_root(), or its real path; copied
+ * @return RATS_SUCCESS; RATS_ERROR_NOT_FOUND if it is not shared; RATS_ERROR_INVALID_PARAMETER
+ * One round trip when the daemon must be told. Thread-safe; may be called from a callback. IPC:
+ * transfer.watch. Since 1.0.
+ */
+RATS_API rats_error_t rats_remove_share_root(rats_client_t client, const char *directory);
+
 /* ------------------------------------------------------------------ callbacks ------------------
  */
 
@@ -1515,6 +1805,64 @@ RATS_API void rats_set_binary_callback(rats_client_t client, rats_binary_cb call
 RATS_API void rats_set_json_callback(rats_client_t client, rats_json_cb callback, void *user_data);
 
 /**
+ * Set what runs when a peer offers a file or asks for one. Every session of the instance that has
+ * such a callback is shown an offer; the first to accept has it, the others are told CANCELLED. The
+ * peer is refused when all rejected, when nobody has a callback, and after 60 s.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   only informs: nothing is received or sent until rats_accept_file_transfer();
+ *                   runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * One round trip when the daemon must be told; rats_last_error() says if it refused. What lies in a
+ * share root is answered without the callback. A replaced callback may still be running when this
+ * returns. Thread-safe; may be called from a callback. IPC: transfer.watch, transfer.offered,
+ * transfer.requested. Since 1.0.
+ */
+RATS_API void rats_set_file_request_callback(rats_client_t client, rats_file_request_cb callback,
+                                             void *user_data);
+
+/**
+ * The same for directories.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   only informs: nothing is received or sent until
+ *                   rats_accept_directory_transfer(); runs on the dispatcher thread; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * One round trip when the daemon must be told; rats_last_error() says if it refused. A replaced
+ * callback may still be running when this returns. Thread-safe; may be called from a callback.
+ * IPC: transfer.watch, transfer.offered, transfer.requested. Since 1.0.
+ */
+RATS_API void rats_set_directory_request_callback(rats_client_t client,
+                                                  rats_directory_request_cb callback,
+                                                  void *user_data);
+
+/**
+ * Set what runs when a transfer of this session gets on.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread, and never holds a transfer up; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * A replaced callback may still be running when this returns. Thread-safe; may be called from a
+ * callback. IPC: transfer.changed. Since 1.0.
+ */
+RATS_API void rats_set_file_progress_callback(rats_client_t client, rats_file_progress_cb callback,
+                                              void *user_data);
+
+/**
+ * Set what runs for each file of a directory.
+ *
+ * @param client     handle, or NULL (nothing happens); borrowed
+ * @param callback   runs on the dispatcher thread, and never holds a transfer up; NULL clears it
+ * @param user_data  passed to the callback; borrowed until it is replaced or the handle destroyed
+ * Files that were whole before it was set are not told. A replaced callback may still be running
+ * when this returns. Thread-safe; may be called from a callback. IPC: transfer.changed,
+ * transfer.verified. Since 1.0.
+ */
+RATS_API void rats_set_directory_progress_callback(rats_client_t client,
+                                                   rats_directory_progress_cb callback,
+                                                   void *user_data);
+
+/**
  * Set what runs when the daemon goes away or is found again. When it goes away, the disconnect
  * callback runs first for every peer; when it is back, the connection callback runs afterwards.
  *
@@ -1564,7 +1912,14 @@ RATS_API void rats_set_event_callback(rats_client_t client, rats_event_cb callba
  * callbacks would have seen; frames of any other kind must be skipped. After rats_start() there is
  * an EVENT peer.connected for each peer present. When the daemon goes away there is an EVENT
  * peer.disconnected for each peer and an EVENT daemon.detached; when it is back an EVENT
- * daemon.attached and peer.connected again. Events that the library made have sequence number 0.
+ * daemon.attached and peer.connected again. Of transfers the callbacks would have seen three events
+ * of the library's own, which come whatever callbacks are set unless it says so:
+ *   transfer.shown: transfer_id, peer_id, kind ("file" or "directory"), remote_path, name; while
+ *     the request callback of that kind is set.
+ *   transfer.progressed: as rats_get_file_transfer_progress_json().
+ *   transfer.files: transfer_id, first (how many were whole before), total_files, files (their
+ *     paths); while the directory progress callback is set.
+ * Events that the library made have sequence number 0.
  *
  * @param client      handle; borrowed
  * @param timeout_ms  milliseconds to wait for one; 0 = do not wait; negative = for ever
