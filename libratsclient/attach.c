@@ -30,7 +30,7 @@ __attribute__((format(printf, 3, 4))) static int fail(char error[ERROR_TEXT_SIZE
     return code;
 }
 
-int call_frame(uint64_t id, const char *method, const char *params, size_t body_size,
+int call_frame(uint64_t id, const char *method, const char *params, uint8_t fds, size_t body_size,
                uint8_t **ret_frame, size_t *ret_size)
 {
     const size_t most = strlen(method) + strlen(params) + 16;
@@ -43,7 +43,7 @@ int call_frame(uint64_t id, const char *method, const char *params, size_t body_
     }
     const int size = snprintf((char *)frame + FRAME_HEADER_SIZE, most, "{\"m\":\"%s\",\"p\":%s}",
                               method, params);
-    frame_encode_header(frame, FRAME_CALL, 0, id, (size_t)size, body_size);
+    frame_encode_header(frame, FRAME_CALL, fds, id, (size_t)size, body_size);
     *ret_frame = frame;
     *ret_size = FRAME_HEADER_SIZE + (size_t)size;
     return 0;
@@ -223,7 +223,7 @@ static int say_hello(int fd, const struct attach_options *options, uint8_t **ret
     char *params = hello_params(options);
     uint8_t *frame = NULL;
     size_t size = 0;
-    int rc = params == NULL ? -ENOMEM : call_frame(HELLO_ID, "hello", params, 0, &frame, &size);
+    int rc = params == NULL ? -ENOMEM : call_frame(HELLO_ID, "hello", params, 0, 0, &frame, &size);
     free(params);
     if (rc == 0) {
         rc = send_all(fd, frame, size, options);

@@ -24,8 +24,9 @@ int attach_open(const struct attach_options *options, int *ret_fd, json_t **ret_
                 char error[ERROR_TEXT_SIZE]);
 
 /* Writes a CALL frame {"m":method,"p":params} to a new block (free()), all but its body of that
- * size. params is JSON text. 0; -E2BIG when the head would be too large; -ENOMEM. */
-int call_frame(uint64_t id, const char *method, const char *params, size_t body_size,
+ * size; fds descriptors are to go with it. params is JSON text. 0; -E2BIG when the head would be
+ * too large; -ENOMEM. */
+int call_frame(uint64_t id, const char *method, const char *params, uint8_t fds, size_t body_size,
                uint8_t **ret_frame, size_t *ret_size);
 
 #endif

@@ -1,6 +1,7 @@
 /* The callback setters. A callback and its data are replaced together under the lock; a callback
  * that is running meanwhile finishes with what it was given. */
 #include "client.h"
+#include "shares.h"
 
 #define SET(kind)                                                                                  \
     ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);                                              \
@@ -18,6 +19,17 @@
         client->callbacks.kind = callback;                                                         \
         client->callbacks.kind##_data = user_data;                                                 \
         (void)channel_set_untyped(client, "rats." #kind, callback != NULL);                        \
+        client_unlock(client);                                                                     \
+    }
+
+/* What peers offer or ask for is only shown by the daemon while somebody wants to see it. */
+#define SET_REQUEST(kind)                                                                          \
+    ENTER(client, handle, RATS_ERROR_INVALID_HANDLE);                                              \
+    if (client != NULL) {                                                                          \
+        client_lock(client);                                                                       \
+        client->callbacks.kind = callback;                                                         \
+        client->callbacks.kind##_data = user_data;                                                 \
+        (void)shares_tell(client);                                                                 \
         client_unlock(client);                                                                     \
     }
 
@@ -61,4 +73,28 @@ void rats_set_overflow_callback(rats_client_t handle, rats_overflow_cb callback,
 void rats_set_event_callback(rats_client_t handle, rats_event_cb callback, void *user_data)
 {
     SET(event)
+}
+
+void rats_set_file_request_callback(rats_client_t handle, rats_file_request_cb callback,
+                                    void *user_data)
+{
+    SET_REQUEST(file_request)
+}
+
+void rats_set_directory_request_callback(rats_client_t handle, rats_directory_request_cb callback,
+                                         void *user_data)
+{
+    SET_REQUEST(directory_request)
+}
+
+void rats_set_file_progress_callback(rats_client_t handle, rats_file_progress_cb callback,
+                                     void *user_data)
+{
+    SET(file_progress)
+}
+
+void rats_set_directory_progress_callback(rats_client_t handle, rats_directory_progress_cb callback,
+                                          void *user_data)
+{
+    SET(directory_progress)
 }

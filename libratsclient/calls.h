@@ -13,20 +13,24 @@
 #include "util/bytes.h"
 #include "util/list.h"
 
+struct grant;
+
 /* What the answer means to the library, beside being handed to the waiter. */
 enum call_purpose {
     CALL_PLAIN,
     CALL_START,     /* the session is started from this point of the stream on */
     CALL_SUBSCRIBE, /* it says who is in a topic at this point of the stream */
+    CALL_STEP, /* of a transfer, which may have ended meanwhile: a refusal is nothing to tell */
 };
 
 struct call {
     struct list link;
     uint64_t id;
     enum call_purpose purpose;
-    unsigned ticket; /* CALL_START: which start it was */
-    bool unattended; /* nobody waits; freed by whoever takes it */
-    bool secret;     /* the answer is wiped when it has been read */
+    unsigned ticket;     /* CALL_START: which start it was */
+    bool unattended;     /* nobody waits; freed by whoever takes it */
+    struct grant *grant; /* what a transfer gets when it succeeds; NULL; borrowed */
+    bool secret;         /* the answer is wiped when it has been read */
     pthread_cond_t answered;
     bool done;
     bool failed; /* FAIL, not REPLY */

@@ -236,6 +236,7 @@ void client_finish(struct client *client)
     if (has_reader) {
         (void)pthread_join(client->reader, NULL);
     }
+    files_join(client);
     client_lock(client);
     while (client->waiters > 0) {
         (void)condition_wait(&client->quiet, &client->lock, CLOCK_FOR_EVER);
@@ -262,6 +263,7 @@ static void destroy(struct client *client)
     client->closing = true;
     client->release_deferred = in_callback;
     calls_wake_all(&client->calls);
+    files_wake(client);
     reading_interrupt(client);
     (void)pthread_cond_broadcast(&client->mirror.peer_came);
     inbox_alarm(&client->inbox);

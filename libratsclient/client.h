@@ -1,7 +1,8 @@
 /* One handle: the struct behind rats_client_t, and what its pieces call of each other.
  *
  * client.c makes and ends it; dispatch.c is the thread that runs callbacks, reader.c the one that
- * does what must not wait for them; reading.h says which of the two reads the socket. One mutex,
+ * does what must not wait for them; reading.h says which of the two reads the socket. files.h is a
+ * third thread, for disks. One mutex,
  * `lock`, guards everything but what is marked otherwise, and is never held while the application's
  * code runs. Functions marked (locked) expect it to be held.
  *
@@ -20,6 +21,7 @@
 #include "calls.h"
 #include "daemon_log.h"
 #include "error.h"
+#include "files.h"
 #include "handle.h"
 #include "inbox.h"
 #include "librats.h"
@@ -59,6 +61,14 @@ struct callbacks {
     void *overflow_data;
     rats_event_cb event;
     void *event_data;
+    rats_file_request_cb file_request;
+    void *file_request_data;
+    rats_directory_request_cb directory_request;
+    void *directory_request_data;
+    rats_file_progress_cb file_progress;
+    void *file_progress_data;
+    rats_directory_progress_cb directory_progress;
+    void *directory_progress_data;
 };
 
 /* A channel somebody in this handle wants; gone when nobody does. */
@@ -143,6 +153,7 @@ struct client {
     uint64_t type_serial;
     struct map topics; /* struct topic by name */
     unsigned topic_serial;
+    struct files files;
     struct callbacks callbacks;
     bool reader_paused;
 
@@ -228,11 +239,18 @@ void *dispatch_main(void *client);
  */
 int request_call(struct client *client, enum method_id method, json_t *params, int timeout_ms,
                  json_t **ret_result);
-/* The same for a method whose CALL or REPLY has a body: raw bytes behind the JSON. */
+/* What travels with a CALL beside its parameters: raw bytes behind the JSON, or descriptors. */
+struct cargo {
+    struct bytes body; /* borrowed */
+    const int *fds;    /* the descriptors are taken, whatever comes of the call */
+    size_t fd_count;   /* at most FRAME_MAX_FDS, and then there is no body */
+};
+/* The same for a method whose CALL has a cargo or whose REPLY has a body. */
 struct body_call {
     enum method_id method;
-    json_t *params;    /* taken, as above */
-    struct bytes body; /* borrowed */
+    json_t *params; /* taken, as above */
+    struct cargo cargo;
+    struct grant *grant; /* of a transfer; NULL; borrowed */
     int timeout_ms;
     json_t *result; /* of a success, a new reference */
     uint8_t *reply; /* of a success: the body of the answer and a NUL; release with free() */
@@ -251,6 +269,9 @@ int request_tell(struct client *client, enum method_id method, json_t *params,
  * memory for it the session is made anew: by attaching again, which tells the daemon everything. */
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose);
+/* (locked) The same with descriptors, which are taken. */
+void request_post_with(struct client *client, enum method_id method, json_t *params,
+                       enum call_purpose purpose, const int *fds, size_t count);
 
 /* info.c ------------------------------------------------------------------------------------- */
 
@@ -290,6 +311,11 @@ struct outgoing {
     struct bytes name;
     struct bytes payload;
 };
+/* (locked) Whether the session may send to that peer (NULL: to all). RATS_SUCCESS, or a code with
+ * the last error set. */
+int check_may_send(const struct client *client, const struct peer_id *peer);
+/* The same for an id as text. */
+int check_peer(struct client *client, const char *peer_id, struct peer_id *ret_peer);
 /* To one peer, by its id as text. RATS_SUCCESS, or a code with the last error set. */
 int send_to(struct client *client, const char *peer_id, const struct outgoing *message);
 /* To every connected peer; how many there are, or a negative code with the last error set. */

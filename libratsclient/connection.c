@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "instance.h"
 #include "proto/json_head.h"
+#include "shares.h"
 
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS  5000
@@ -41,6 +42,7 @@ static void detach(struct client *client)
     (void)close(client->fd);
     client->fd = -1;
     calls_lose_all(&client->calls);
+    files_lose_daemon(client);
     receiver_reset(client);
     topics_renounce_peers(client);
     announce_no_peers(client);
@@ -56,6 +58,7 @@ static void replay(struct client *client)
     typed_replay(client);
     topics_replay(client);
     storage_replay(client);
+    shares_replay(client);
     if (client->demanded_peers > 0) {
         request_post(client, M_SESSION_DEMAND_PEERS,
                      json_pack("{s:i}", "max_peers", client->demanded_peers), CALL_PLAIN);

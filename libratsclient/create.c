@@ -40,6 +40,7 @@ void client_free(struct client *client)
     typed_fini(client);
     topics_fini(client);
     storage_fini(client);
+    files_fini(&client->files);
     mirror_fini(&client->mirror);
     inbox_fini(&client->inbox);
     outbox_fini(&client->outbox);
@@ -138,6 +139,7 @@ static struct client *client_new(const rats_options_t *options)
     map_init(&client->types, client->mirror.peers.seed);
     map_init(&client->topics, client->mirror.peers.seed);
     list_init(&client->watches);
+    files_init(&client->files, client->mirror.peers.seed);
     receiver_init(&client->receiver);
     client->name = make_name(options->name);
     client->slow = strdup(options->slow == NULL ? "stall" : options->slow);

@@ -334,8 +334,86 @@ static void deliver_change(struct client *client, unsigned epoch, const json_t *
     }
 }
 
+static const char *text_of(const json_t *params, const char *key)
+{
+    const char *text = json_string_value(json_object_get(params, key));
+    return text == NULL ? "" : text;
+}
+
+static int number_of(const json_t *params, const char *key)
+{
+    return (int)json_integer_value(json_object_get(params, key));
+}
+
+/* (locked) */
+static void deliver_shown(struct client *client, const json_t *params)
+{
+    const struct callbacks *callbacks = &client->callbacks;
+    const bool directory = strcmp(text_of(params, "kind"), "directory") == 0;
+    const rats_file_request_cb callback =
+        directory ? callbacks->directory_request : callbacks->file_request;
+    void *const user_data =
+        directory ? callbacks->directory_request_data : callbacks->file_request_data;
+    if (callback != NULL) {
+        begin_callback(client);
+        callback(user_data, text_of(params, "peer_id"), text_of(params, "transfer_id"),
+                 text_of(params, "remote_path"), text_of(params, "name"));
+        end_callback(client);
+    }
+}
+
+/* (locked) */
+static void deliver_progress(struct client *client, const json_t *params)
+{
+    const rats_file_progress_cb callback = client->callbacks.file_progress;
+    void *const user_data = client->callbacks.file_progress_data;
+    if (callback != NULL) {
+        const double percent = json_real_value(json_object_get(params, "completion_percentage"));
+        begin_callback(client);
+        callback(user_data, text_of(params, "transfer_id"), (int)percent,
+                 transfer_status_name(number_of(params, "status")));
+        end_callback(client);
+    }
+}
+
+/* (locked) Each file is a callback of its own. */
+static void deliver_files(struct client *client, unsigned epoch, const json_t *params)
+{
+    const json_t *files = json_object_get(params, "files");
+    const int first = number_of(params, "first");
+    for (size_t i = 0; i < json_array_size(files) && is_live(client, epoch); i++) {
+        const rats_directory_progress_cb callback = client->callbacks.directory_progress;
+        void *const user_data = client->callbacks.directory_progress_data;
+        const char *path = json_string_value(json_array_get(files, i));
+        if (callback != NULL && path != NULL) {
+            begin_callback(client);
+            callback(user_data, text_of(params, "transfer_id"), first + (int)i + 1,
+                     number_of(params, "total_files"), path);
+            end_callback(client);
+        }
+    }
+}
+
+/* (locked) The callbacks for what the library says itself. */
+static void deliver_own(struct client *client, unsigned epoch, const char *name,
+                        const json_t *params)
+{
+    if (strcmp(name, "daemon.attached") == 0) {
+        deliver_daemon(client, 1);
+    } else if (strcmp(name, "daemon.detached") == 0) {
+        deliver_daemon(client, 0);
+    } else if (strcmp(name, EVENT_TRANSFER_SHOWN) == 0) {
+        deliver_shown(client, params);
+    } else if (strcmp(name, EVENT_TRANSFER_PROGRESSED) == 0) {
+        deliver_progress(client, params);
+    } else if (strcmp(name, EVENT_TRANSFER_FILES) == 0) {
+        deliver_files(client, epoch, params);
+    }
+}
+
 /* (locked) The callback that is made for this event. */
-static void deliver_specific(struct client *client, const char *name, const json_t *params)
+static void deliver_specific(struct client *client, unsigned epoch, const char *name,
+                             const json_t *params)
 {
     switch (event_find(name, strlen(name))) {
     case EV_PEER_CONNECTED:
@@ -354,13 +432,14 @@ static void deliver_specific(struct client *client, const char *name, const json
         deliver_lost(client, params);
         break;
     case EVENT_COUNT:
-        if (strcmp(name, "daemon.attached") == 0) {
-            deliver_daemon(client, 1);
-        } else if (strcmp(name, "daemon.detached") == 0) {
-            deliver_daemon(client, 0);
-        }
+        deliver_own(client, epoch, name, params);
         break;
-    case EV_STORAGE_CHANGED: /* has a body: deliver_change() */
+    case EV_STORAGE_CHANGED:  /* has a body: deliver_change() */
+    case EV_TRANSFER_OFFERED: /* the files thread makes events of its own of these */
+    case EV_TRANSFER_REQUESTED:
+    case EV_TRANSFER_OPEN:
+    case EV_TRANSFER_VERIFIED:
+    case EV_TRANSFER_CHANGED:
     case EV_PEER_UPDATED:
     case EV_INSTANCE_CHANGED:
     case EV_SESSION_ATTACHED:
@@ -400,7 +479,7 @@ static void deliver_event(struct client *client, unsigned epoch, const struct fr
     const json_t *params = json_object_get(head, "p");
     if (name != NULL && json_is_object(params)) {
         if (is_live(client, epoch)) {
-            deliver_specific(client, name, params);
+            deliver_specific(client, epoch, name, params);
             if (strcmp(name, proto_events[EV_STORAGE_CHANGED].name) == 0) {
                 deliver_change(client, epoch, params, bytes_make(frame->body, frame->body_size));
             }

@@ -2,14 +2,25 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "clock.h"
+#include "proto/frame.h"
 
 #define KEEP_CAPACITY ((size_t)256 * 1024)
 #define MOST_ROUNDS   8 /* system calls a sender makes for others once its own frame is out */
+
+/* Descriptors and the first byte of the frame they travel with. That frame is in fill or drain. */
+struct parcel {
+    struct list link;
+    uint64_t at;
+    size_t count;
+    int fds[FRAME_MAX_FDS];
+};
 
 /* A frame that its sender writes from its own memory, behind drain and before fill. */
 struct direct {
@@ -29,11 +40,35 @@ int outbox_init(struct outbox *outbox, pthread_mutex_t *lock, void (*on_left)(vo
     };
     buf_init(&outbox->fill);
     buf_init(&outbox->drain);
+    list_init(&outbox->parcels);
     return condition_init(&outbox->room);
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)close(fds[i]);
+    }
+}
+
+static void end_parcel(struct parcel *parcel)
+{
+    list_remove(&parcel->link);
+    close_all(parcel->fds, parcel->count);
+    free(parcel);
+}
+
+static void end_parcels(struct outbox *outbox)
+{
+    LIST_EACH(&outbox->parcels, node)
+    {
+        end_parcel(CONTAINER_OF(node, struct parcel, link));
+    }
 }
 
 void outbox_fini(struct outbox *outbox)
 {
+    end_parcels(outbox);
     buf_fini(&outbox->fill);
     buf_fini(&outbox->drain);
     (void)pthread_cond_destroy(&outbox->room);
@@ -61,6 +96,7 @@ void outbox_detach(struct outbox *outbox)
         /* Its poll() or sendmsg() ends at once: the socket has been shut down. */
         (void)condition_wait(&outbox->room, outbox->lock, CLOCK_FOR_EVER);
     }
+    end_parcels(outbox);
     buf_fini(&outbox->fill);
     buf_fini(&outbox->drain);
     outbox->fd = -1;
@@ -110,6 +146,48 @@ static struct iovec make_iovec(struct bytes from)
     return (struct iovec){.iov_base = cast.out, .iov_len = from.size};
 }
 
+/* Room for a parcel beside a message. */
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int) * FRAME_MAX_FDS)];
+};
+
+static void attach_parcel(struct msghdr *message, union control *control,
+                          const struct parcel *parcel)
+{
+    const size_t size = sizeof(int) * parcel->count;
+    memset(control, 0, sizeof *control);
+    message->msg_control = control;
+    message->msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(header), parcel->fds, size);
+}
+
+/* Attaches the parcel whose byte is the next and lets the message end before the byte of the one
+ * after. Returns the parcel that goes with the message; NULL. */
+static struct parcel *load_parcels(const struct outbox *outbox, struct msghdr *message,
+                                   union control *control)
+{
+    struct list *next = list_first(&outbox->parcels);
+    struct parcel *loaded = NULL;
+    if (next != NULL && CONTAINER_OF(next, struct parcel, link)->at == outbox->written) {
+        loaded = CONTAINER_OF(next, struct parcel, link);
+        attach_parcel(message, control, loaded);
+        next = next->next == &outbox->parcels ? NULL : next->next;
+    }
+    if (next != NULL) {
+        const uint64_t most = CONTAINER_OF(next, struct parcel, link)->at - outbox->written;
+        if (most < message->msg_iov[0].iov_len) {
+            message->msg_iov[0].iov_len = (size_t)most;
+            message->msg_iovlen = 1;
+        }
+    }
+    return loaded;
+}
+
 /* One attempt without the lock: bytes written, or a negative errno. */
 static ssize_t write_once(struct outbox *outbox, const struct direct *direct)
 {
@@ -120,7 +198,9 @@ static ssize_t write_once(struct outbox *outbox, const struct direct *direct)
         parts[count++] = make_iovec(direct->head);
         parts[count++] = make_iovec(direct->payload);
     }
-    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    union control control;
+    struct parcel *parcel = load_parcels(outbox, &message, &control);
     const int fd = outbox->fd;
     (void)pthread_mutex_unlock(outbox->lock);
     ssize_t written;
@@ -129,6 +209,9 @@ static ssize_t write_once(struct outbox *outbox, const struct direct *direct)
     } while (written < 0 && errno == EINTR);
     const ssize_t result = written < 0 ? -errno : written;
     (void)pthread_mutex_lock(outbox->lock);
+    if (parcel != NULL && result > 0) {
+        end_parcel(parcel); /* they went with the first byte */
+    }
     return result;
 }
 
@@ -175,7 +258,7 @@ static int write_out(struct outbox *outbox, struct direct *direct, uint64_t goal
         const ssize_t written = write_once(outbox, direct);
         if (written >= 0) {
             advance(outbox, direct, (size_t)written);
-        } else if (written != -EAGAIN && written != -ENOBUFS) {
+        } else if (written != -EAGAIN && written != -ENOBUFS && written != -ETOOMANYREFS) {
             mark_broken(outbox);
         } else if (outbox->written >= goal) {
             break;
@@ -221,6 +304,11 @@ static int take_back(struct outbox *outbox, const struct direct *direct, uint64_
         } else {
             cut(&outbox->fill, offset - drained, frame_size);
         }
+    }
+    LIST_EACH(&outbox->parcels, node)
+    {
+        struct parcel *parcel = CONTAINER_OF(node, struct parcel, link);
+        parcel->at -= parcel->at > frame_start ? frame_size : 0;
     }
     outbox->accepted -= frame_size;
     return -ETIMEDOUT;
@@ -324,10 +412,38 @@ int outbox_queue(struct outbox *outbox, struct bytes frame)
 
 int outbox_post(struct outbox *outbox, struct bytes frame)
 {
-    if (outbox->broken) {
-        return -ENOTCONN;
+    return outbox_post_with(outbox, frame, NULL, 0);
+}
+
+/* Queues descriptors for the next frame to be appended; NULL without memory. */
+static struct parcel *add_parcel(struct outbox *outbox, const int *fds, size_t count)
+{
+    struct parcel *parcel = malloc(sizeof *parcel);
+    if (parcel != NULL) {
+        *parcel = (struct parcel){.at = outbox->accepted, .count = count};
+        memcpy(parcel->fds, fds, count * sizeof *fds);
+        list_init(&parcel->link);
+        list_append(&outbox->parcels, &parcel->link);
     }
-    const int rc = append(outbox, frame, bytes_make(NULL, 0));
+    return parcel;
+}
+
+int outbox_post_with(struct outbox *outbox, struct bytes frame, const int *fds, size_t count)
+{
+    struct parcel *parcel = NULL;
+    int rc = outbox->broken ? -ENOTCONN : 0;
+    if (rc == 0 && count > 0) {
+        parcel = add_parcel(outbox, fds, count);
+        rc = parcel == NULL ? -ENOMEM : 0;
+    }
+    if (rc < 0) {
+        close_all(fds, count);
+        return rc;
+    }
+    rc = append(outbox, frame, bytes_make(NULL, 0));
+    if (rc < 0 && parcel != NULL) {
+        end_parcel(parcel);
+    }
     if (rc == 0 && !outbox->writing) {
         outbox_continue(outbox);
         leave(outbox);

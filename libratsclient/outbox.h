@@ -11,6 +11,10 @@
  * itself when OUTBOX_DIRECT bytes have gathered. The first frame after a pause always goes out at
  * once, so a question and its answer never wait.
  *
+ * Descriptors travel with the first byte of their frame (rats-ipc(7), Frame): a parcel says at
+ * which byte of the stream, and no write reaches past the next parcel's byte. They are the outbox's
+ * from the moment they are given and closed once they are out, or never will be.
+ *
  * Every function expects the handle's lock to be held, and may release it while it waits or writes,
  * but for outbox_queue().
  */
@@ -23,6 +27,7 @@
 #include <stdint.h>
 
 #include "util/buf.h"
+#include "util/list.h"
 
 #define OUTBOX_MARK ((size_t)1024 * 1024) /* appended and not written: senders wait above it */
 #define OUTBOX_DIRECT                                                                              \
@@ -37,12 +42,13 @@ struct outbox {
     pthread_cond_t room;   /* a writer left, or the connection broke */
     struct buf fill;
     struct buf drain;
-    int fd;            /* borrowed; -1 while there is no connection */
-    bool writing;      /* somebody is the writer */
-    bool broken;       /* the connection is of no use any more */
-    int timeout_ms;    /* how long a send waits for a full socket */
-    uint64_t accepted; /* bytes taken from senders since outbox_attach() */
-    uint64_t written;  /* of those, bytes the kernel has */
+    struct list parcels; /* descriptors that are not out yet, in the order of the stream */
+    int fd;              /* borrowed; -1 while there is no connection */
+    bool writing;        /* somebody is the writer */
+    bool broken;         /* the connection is of no use any more */
+    int timeout_ms;      /* how long a send waits for a full socket */
+    uint64_t accepted;   /* bytes taken from senders since outbox_attach() */
+    uint64_t written;    /* of those, bytes the kernel has */
     int64_t last_send_ns;
     unsigned burst;             /* small frames since the last pause */
     bool told;                  /* on_left() was called and nobody has written since */
@@ -65,6 +71,8 @@ void outbox_detach(struct outbox *outbox);
 int outbox_send(struct outbox *outbox, struct bytes head, struct bytes payload);
 /* The same for a small frame that must not wait for room: calls and cancels. */
 int outbox_post(struct outbox *outbox, struct bytes frame);
+/* The same with at most FRAME_MAX_FDS descriptors, taken whatever it returns. */
+int outbox_post_with(struct outbox *outbox, struct bytes frame, const int *fds, size_t count);
 
 /* The same for one that others will write: the lock is never released, so that what is said of each
  * entry of a table may be said while walking it. */

@@ -132,7 +132,7 @@ static int take_members(struct client *client, const struct frame *frame, size_t
 
 static void explain_unattended(const struct call *call, struct bytes text)
 {
-    if (call->unattended) {
+    if (call->unattended && call->purpose != CALL_STEP) {
         log_write(LOG_WARN, "the daemon refused what was asked for before: %.*s",
                   text.size > 300 ? 300 : (int)text.size, (const char *)text.data);
     }
@@ -154,6 +154,9 @@ static int on_answer(struct client *client, const struct frame *frame)
     }
     if (failed) {
         explain_unattended(call, text);
+    }
+    if (call->grant != NULL && !failed && files_grant(client, call->grant, text) < 0) {
+        return -ENOMEM; /* made anew by attaching again: the transfer ends with the session */
     }
     const enum call_purpose purpose = failed ? CALL_PLAIN : call->purpose;
     const size_t frame_start = stream_frame_start(&client->receiver.stream, frame);
@@ -182,7 +185,8 @@ static int mirror_event(struct client *client, const struct frame *frame)
     const char *name = json_string_value(json_object_get(head, "v"));
     json_t *params = json_object_get(head, "p");
     struct peer_id id;
-    switch (name == NULL ? EVENT_COUNT : event_find(name, strlen(name))) {
+    const enum event_id event = name == NULL ? EVENT_COUNT : event_find(name, strlen(name));
+    switch (event) {
     case EV_PEER_CONNECTED:
     case EV_PEER_UPDATED:
         rc = mirror_put_peer(&client->mirror, params, clock_now_ms());
@@ -201,6 +205,13 @@ static int mirror_event(struct client *client, const struct frame *frame)
         break;
     case EV_TOPIC_LEFT:
         rc = topics_note_peer(client, params, false);
+        break;
+    case EV_TRANSFER_OFFERED:
+    case EV_TRANSFER_REQUESTED:
+    case EV_TRANSFER_OPEN:
+    case EV_TRANSFER_VERIFIED:
+    case EV_TRANSFER_CHANGED:
+        rc = files_take_event(client, event, json_incref(params));
         break;
     case EV_SESSION_ATTACHED:
     case EV_SESSION_ENDED:

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "attach.h"
 #include "client.h"
@@ -29,25 +30,41 @@ static int explain_begin(int rc)
 
 /* (locked) The frame on its way and the call among those that wait, or neither. A body has to wait
  * for room: meanwhile the connection may end, and the call with it. A call that nobody waits for
- * keeps the lock. */
+ * keeps the lock, unless descriptors go with it. */
 static int send_call(struct client *client, struct call *call, struct bytes frame,
-                     struct bytes body)
+                     const struct cargo *cargo)
 {
+    const struct bytes body = cargo->body;
     calls_add(&client->calls, call);
-    const int rc = call->unattended ? outbox_queue(&client->outbox, frame)
-                   : body.size == 0 ? outbox_post(&client->outbox, frame)
-                                    : outbox_send(&client->outbox, frame, body);
+    int rc;
+    if (body.size > 0) {
+        rc = outbox_send(&client->outbox, frame, body);
+    } else if (call->unattended && cargo->fd_count == 0) {
+        rc = outbox_queue(&client->outbox, frame);
+    } else {
+        rc = outbox_post_with(&client->outbox, frame, cargo->fds, cargo->fd_count);
+    }
     if (rc < 0 && (body.size == 0 || !call->done)) {
         calls_remove(&client->calls, call);
     }
     return rc;
 }
 
+static const struct cargo no_cargo;
+
+static void drop_cargo(const struct cargo *cargo)
+{
+    for (size_t i = 0; i < cargo->fd_count; i++) {
+        (void)close(cargo->fds[i]);
+    }
+}
+
 /* (locked) */
 static int begin_text(struct client *client, struct call *call, const char *method,
-                      const char *params, struct bytes body)
+                      const char *params, const struct cargo *cargo)
 {
     if (!client->attached) {
+        drop_cargo(cargo);
         return error_set(RATS_ERROR_NOT_RUNNING,
                          client->socket_path == NULL
                              ? "the handle is not attached: %d is no port"
@@ -57,9 +74,12 @@ static int begin_text(struct client *client, struct call *call, const char *meth
     const bool unattended = call->unattended;
     uint8_t *frame = NULL;
     size_t size = 0;
-    int rc = call_frame(client->calls.last_id + 1, method, params, body.size, &frame, &size);
+    int rc = call_frame(client->calls.last_id + 1, method, params, (uint8_t)cargo->fd_count,
+                        cargo->body.size, &frame, &size);
     if (rc == 0) {
-        rc = send_call(client, call, bytes_make(frame, size), body);
+        rc = send_call(client, call, bytes_make(frame, size), cargo);
+    } else {
+        drop_cargo(cargo);
     }
     free(frame);
     if (rc < 0) {
@@ -72,12 +92,13 @@ static int begin_text(struct client *client, struct call *call, const char *meth
 }
 
 static int begin_attended(struct client *client, struct call *call, const char *method,
-                          const char *params, struct bytes body)
+                          const char *params, const struct cargo *cargo)
 {
     if (condition_init(&call->answered) < 0) {
+        drop_cargo(cargo);
         return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
-    const int code = begin_text(client, call, method, params, body);
+    const int code = begin_text(client, call, method, params, cargo);
     if (code != RATS_SUCCESS) {
         (void)pthread_cond_destroy(&call->answered);
     }
@@ -97,8 +118,7 @@ int request_begin(struct client *client, struct call *call, enum method_id metho
     if (text == NULL) {
         return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
-    const int code =
-        begin_attended(client, call, proto_methods[method].name, text, bytes_make(NULL, 0));
+    const int code = begin_attended(client, call, proto_methods[method].name, text, &no_cargo);
     free(text);
     return code;
 }
@@ -235,16 +255,17 @@ int request_call(struct client *client, enum method_id method, json_t *params, i
 
 int request_call_body(struct client *client, struct body_call *body_call)
 {
-    struct call call = {.wants_body = true};
+    struct call call = {.wants_body = true, .grant = body_call->grant};
     char *text = params_text(body_call->params);
     body_call->params = NULL;
     if (text == NULL) {
+        drop_cargo(&body_call->cargo);
         return error_set(RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
     client_lock(client);
     client->waiters++; /* the handle outlives the wait for room */
-    int code =
-        begin_attended(client, &call, proto_methods[body_call->method].name, text, body_call->body);
+    int code = begin_attended(client, &call, proto_methods[body_call->method].name, text,
+                              &body_call->cargo);
     if (code == RATS_SUCCESS) {
         code = request_end(client, &call, body_call->timeout_ms, &body_call->result);
     }
@@ -263,6 +284,13 @@ int request_call_body(struct client *client, struct body_call *body_call)
 void request_post(struct client *client, enum method_id method, json_t *params,
                   enum call_purpose purpose)
 {
+    request_post_with(client, method, params, purpose, NULL, 0);
+}
+
+void request_post_with(struct client *client, enum method_id method, json_t *params,
+                       enum call_purpose purpose, const int *fds, size_t count)
+{
+    const struct cargo cargo = {.fds = fds, .fd_count = count};
     char *text = params_text(params);
     struct call *call = calloc(1, sizeof *call);
     int code = RATS_ERROR_MEMORY_ALLOCATION;
@@ -270,7 +298,9 @@ void request_post(struct client *client, enum method_id method, json_t *params,
         call->unattended = true;
         call->purpose = purpose;
         call->ticket = client->start_ticket;
-        code = begin_text(client, call, proto_methods[method].name, text, bytes_make(NULL, 0));
+        code = begin_text(client, call, proto_methods[method].name, text, &cargo);
+    } else {
+        drop_cargo(&cargo);
     }
     if (code == RATS_ERROR_MEMORY_ALLOCATION && client->attached) {
         log_write(LOG_ERROR, "out of memory; '%s' is said again after attaching again",
@@ -348,7 +378,7 @@ rats_error_t rats_call(rats_client_t handle, const char *method, const char *par
     }
     struct call call = {0};
     client_lock(client);
-    code = begin_attended(client, &call, method, params, bytes_make(NULL, 0));
+    code = begin_attended(client, &call, method, params, &no_cargo);
     if (code == RATS_SUCCESS) {
         code = wait_answer(client, &call, timeout_ms);
     }

@@ -27,8 +27,7 @@ static int explain_send(int rc, int timeout_ms)
     }
 }
 
-/* (locked) Whether the session may send to that peer (NULL: to all). */
-static int check_state(const struct client *client, const struct peer_id *peer)
+int check_may_send(const struct client *client, const struct peer_id *peer)
 {
     if (!client->attached) {
         return error_set(RATS_ERROR_NOT_RUNNING, "the daemon is gone");
@@ -62,7 +61,7 @@ static int send_message(struct client *client, const struct peer_id *peer,
     message_head_encode(&head, bytes + FRAME_HEADER_SIZE);
 
     client_lock(client);
-    int result = check_state(client, peer);
+    int result = check_may_send(client, peer);
     if (result == RATS_SUCCESS) {
         /* Topics have subscribers on this machine too. */
         result = peer != NULL || message->plane == PLANE_TOPIC
@@ -92,21 +91,40 @@ static int check_size(const struct outgoing *message)
                            message->payload.size, most);
 }
 
+/* RATS_SUCCESS and the id, or a code with the last error set: a session that is not started is
+ * told so first. */
+static int parse_peer(struct client *client, const char *peer_id, struct peer_id *ret_peer)
+{
+    if (peer_id_parse(peer_id, ret_peer) == 0) {
+        return RATS_SUCCESS;
+    }
+    client_lock(client);
+    const int code = check_may_send(client, NULL);
+    client_unlock(client);
+    return code != RATS_SUCCESS
+               ? code
+               : error_set(RATS_ERROR_PEER_NOT_FOUND,
+                           "no peer of that id is connected; an id has 64 hexadecimal digits");
+}
+
+int check_peer(struct client *client, const char *peer_id, struct peer_id *ret_peer)
+{
+    int code = parse_peer(client, peer_id, ret_peer);
+    if (code == RATS_SUCCESS) {
+        client_lock(client);
+        code = check_may_send(client, ret_peer);
+        client_unlock(client);
+    }
+    return code;
+}
+
 int send_to(struct client *client, const char *peer_id, const struct outgoing *message)
 {
     int code = check_size(message);
+    struct peer_id peer;
+    code = code == RATS_SUCCESS ? parse_peer(client, peer_id, &peer) : code;
     if (code != RATS_SUCCESS) {
         return code;
-    }
-    struct peer_id peer;
-    if (peer_id_parse(peer_id, &peer) < 0) {
-        client_lock(client);
-        code = check_state(client, NULL);
-        client_unlock(client);
-        return code != RATS_SUCCESS
-                   ? code
-                   : error_set(RATS_ERROR_PEER_NOT_FOUND,
-                               "no peer of that id is connected; an id has 64 hexadecimal digits");
     }
     code = send_message(client, &peer, message);
     return code < 0 ? code : RATS_SUCCESS;

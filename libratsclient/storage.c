@@ -126,7 +126,7 @@ rats_error_t rats_storage_put(rats_client_t handle, const char *key, int type, c
     struct body_call call = {
         .method = M_STORAGE_PUT,
         .params = json_pack("{s:s, s:s}", "key", key, "type", type_names[type]),
-        .body = value,
+        .cargo.body = value,
         .timeout_ms = STORAGE_TIMEOUT_MS,
     };
     code = request_call_body(client, &call);

@@ -1,0 +1,145 @@
+#include "beneath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define OPEN_DIRECTORY (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define MOST_RACES     8 /* openat2() says EAGAIN when somebody renames beside it */
+
+/* Of linux/openat2.h, which is younger than some systems this is built on. */
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#define NO_MAGIC_LINKS 0x02u
+#define NO_LINKS       0x04u
+#define BENEATH        0x08u
+
+struct open_how_1 {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+const char *beneath_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* 0; -EXDEV for what is not a name below. */
+static int check(const char *path)
+{
+    const char *at = path;
+    while (true) {
+        const size_t size = strcspn(at, "/");
+        if (size == 0 || (size == 2 && memcmp(at, "..", 2) == 0)) {
+            return -EXDEV;
+        }
+        if (at[size] == '\0') {
+            return 0;
+        }
+        at += size + 1;
+    }
+}
+
+/* A descriptor; -ENOSYS when this kernel, or what watches over us, has no openat2(). */
+static int open_at_once(int dir_fd, const char *path, int flags, uint64_t resolve)
+{
+    const struct open_how_1 how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .resolve = resolve | BENEATH,
+    };
+    long fd = -1;
+    for (int i = 0; i < MOST_RACES; i++) {
+        fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+        if (fd >= 0 || errno != EAGAIN) {
+            break;
+        }
+    }
+    return fd >= 0 ? (int)fd : errno == EPERM || errno == EAGAIN ? -ENOSYS : -errno;
+}
+
+/* The component at the front of *path, which moves behind it and its slash. -ENAMETOOLONG. */
+static int take_component(const char **path, char ret_name[NAME_MAX + 1])
+{
+    const size_t size = strcspn(*path, "/");
+    if (size > NAME_MAX) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(ret_name, *path, size);
+    ret_name[size] = '\0';
+    *path += size + ((*path)[size] == '/' ? 1 : 0);
+    return 0;
+}
+
+/* The directory `name` in dir_fd, made if it is missing and `make` says so. */
+static int enter(int dir_fd, const char *name, bool make)
+{
+    int fd = openat(dir_fd, name, OPEN_DIRECTORY);
+    if (fd < 0 && errno == ENOENT && make) {
+        if (mkdirat(dir_fd, name, 0777) < 0 && errno != EEXIST) {
+            return -errno;
+        }
+        fd = openat(dir_fd, name, OPEN_DIRECTORY);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+/* Opens what holds the last component, one directory after another. */
+static int walk(int dir_fd, const char *path, bool make)
+{
+    int fd = openat(dir_fd, ".", OPEN_DIRECTORY);
+    int rc = fd < 0 ? -errno : 0;
+    while (rc == 0 && strchr(path, '/') != NULL) {
+        char name[NAME_MAX + 1];
+        rc = take_component(&path, name);
+        const int next = rc < 0 ? rc : enter(fd, name, make);
+        (void)close(fd);
+        fd = next;
+        rc = next < 0 ? next : 0;
+    }
+    return rc < 0 ? rc : fd;
+}
+
+static int open_by_component(int dir_fd, const char *path, int flags)
+{
+    const int parent = walk(dir_fd, path, false);
+    if (parent < 0) {
+        return parent;
+    }
+    const int fd = openat(parent, beneath_base(path), flags | O_NOFOLLOW | O_CLOEXEC);
+    const int rc = fd < 0 ? -errno : fd;
+    (void)close(parent);
+    return rc;
+}
+
+static int open_below(int dir_fd, const char *path, int flags, uint64_t resolve)
+{
+    int rc = check(path);
+    if (rc == 0) {
+        rc = open_at_once(dir_fd, path, flags, resolve);
+    }
+    return rc == -ENOSYS || rc == -ENAMETOOLONG ? open_by_component(dir_fd, path, flags) : rc;
+}
+
+int beneath_open(int dir_fd, const char *path, int flags)
+{
+    return open_below(dir_fd, path, flags, NO_LINKS);
+}
+
+int beneath_open_linked(int dir_fd, const char *path, int flags)
+{
+    return open_below(dir_fd, path, flags, NO_MAGIC_LINKS);
+}
+
+int beneath_make_parent(int dir_fd, const char *path)
+{
+    const int rc = check(path);
+    return rc < 0 ? rc : walk(dir_fd, path, true);
+}
