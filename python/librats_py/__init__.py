@@ -15,6 +15,7 @@ The C library is loaded when the first ``RatsClient`` is made, so importing alwa
 
 import logging
 
+from .aio import AsyncRatsClient
 from .callbacks import (
     BinaryCallback,
     BinaryCallbackType,
@@ -95,6 +96,7 @@ __license__ = "MIT"
 logging.getLogger("librats_py").addHandler(logging.NullHandler())
 
 __all__ = [
+    "AsyncRatsClient",
     "BinaryCallback",
     "BinaryCallbackType",
     "ChannelCallback",

@@ -4,7 +4,7 @@ import json
 import os
 import struct
 import sys
-from typing import Any, Dict, Optional, Tuple, TypeVar
+from typing import Any, Dict, List, Optional, Tuple, TypeVar
 
 from .exceptions import RatsInvalidParameterError, RatsJsonParseError
 
@@ -26,6 +26,14 @@ def encode(text: str, what: str) -> bytes:
 
 def encode_optional(text: Optional[str], what: str) -> Optional[bytes]:
     return None if text is None else encode(text, what)
+
+
+def encode_path(path: Any, what: str) -> bytes:
+    """A path as the system has it: any bytes but NUL."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise RatsInvalidParameterError("{} contains a NUL character".format(what))
+    return encoded
 
 
 def int32(number: int, what: str) -> int:
@@ -107,3 +115,9 @@ def parse_object(text: Optional[str]) -> Dict[str, Any]:
     """A JSON object of the library; ``{}`` for NULL and for anything else."""
     value = json.loads(text) if text else {}
     return value if isinstance(value, dict) else {}
+
+
+def parse_list(text: Optional[str]) -> List[Dict[str, Any]]:
+    """The same for a JSON array of objects."""
+    value = json.loads(text) if text else []
+    return value if isinstance(value, list) else []

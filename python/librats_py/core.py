@@ -35,6 +35,7 @@ from .exceptions import (
     error_for,
     error_for_name,
 )
+from .files import FileMethods
 from .guard import GuardMethods
 from .known import KnownMethods
 from .messages import MessageMethods
@@ -57,6 +58,7 @@ class RatsClient(
     TypedMethods,
     TopicMethods,
     StoreMethods,
+    FileMethods,
     GuardMethods,
     ProcessMethods,
 ):

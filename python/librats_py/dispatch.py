@@ -34,6 +34,7 @@ from .callbacks import (
 from .convert import VALUE_TYPES, decode_value
 from .exceptions import RatsError
 from .json_text import is_json, parse_json
+from .transfers import TransferEvents
 
 __all__ = ["Dispatcher"]
 
@@ -105,6 +106,7 @@ class Dispatcher:
         self._binary: Optional[BinaryCallback] = None
         self._json: Optional[JsonCallback] = None
         self._watches: Dict[bytes, StorageCallback] = {}
+        self.transfers = TransferEvents()
         self._connection: Optional[ConnectionCallback] = None
         self._disconnect: Optional[DisconnectCallback] = None
         self._daemon: Optional[DaemonCallback] = None
@@ -260,6 +262,10 @@ class Dispatcher:
             self._started = False
             self._generation += 1
             self._routes.clear()
+        self.transfers.wake_all()
+
+    def is_started(self) -> bool:
+        return self._started
 
     # --- batches --------------------------------------------------------------------------
 
@@ -490,6 +496,13 @@ class Dispatcher:
         if self._started and generation == self._generation:
             if event == "storage.changed":
                 self._deliver_change(fields, body, generation)
+            elif event.startswith("transfer."):
+                self.transfers.deliver(
+                    event,
+                    fields,
+                    self._guarded,
+                    lambda: self._started and generation == self._generation,
+                )
             else:
                 self._deliver_specific(event, fields)
         callback = self._event
