@@ -16,11 +16,11 @@
  *
  * THREADS. Every function may be called from any thread, also at the same time on one handle, and
  * from inside any callback (rats_stop() and rats_destroy() included). A handle has two threads of
- * its own: one reads the socket, one (the dispatcher) runs callbacks. Callbacks of one handle never
+ * its own: one reads the socket, one (the dispatcher) runs callbacks; a third, for disks, begins
+ * when transfers become possible. All of them block all signals. Callbacks of one handle never
  * overlap and come in the order of the events. They run only between rats_start() and rats_stop()
- * (the event callback excepted). Both threads block all signals. A handle must not be used after
- * fork() in the child: calls there return RATS_ERROR_NOT_RUNNING, 0 or NULL; rats_destroy() only
- * closes the descriptor.
+ * (the event callback excepted). A handle must not be used after fork() in the child: calls there
+ * return RATS_ERROR_NOT_RUNNING, 0 or NULL; rats_destroy() only closes the descriptor.
  *
  * RESULTS come in four families, which are those of librats 0.3: rats_error_t functions,
  * rats_start() and rats_send_string() return 0 or a negative code; rats_connect() returns 1 or 0;
@@ -1479,8 +1479,9 @@ RATS_API void rats_set_storage_callback(rats_client_t client, const char *prefix
                                         rats_storage_cb callback, void *user_data);
 
 /* ------------------------------------------------------------------ files ----------------------
- *
- * A transfer moves one file or one directory tree between this program and a peer. Its id is 32
+ */
+
+/* A transfer moves one file or one directory tree between this program and a peer. Its id is 32
  * hexadecimal digits. It belongs to the session that started or accepted it and ends with that
  * session; one that ended is remembered for ten minutes.
  *
@@ -1806,8 +1807,8 @@ RATS_API void rats_set_json_callback(rats_client_t client, rats_json_cb callback
 
 /**
  * Set what runs when a peer offers a file or asks for one. Every session of the instance that has
- * such a callback is shown an offer; the first to accept has it, the others are told CANCELLED. The
- * peer is refused when all rejected, when nobody has a callback, and after 60 s.
+ * such a callback is shown an offer; the first to accept has it, and for the others it is
+ * cancelled. The peer is refused when all rejected, when nobody has a callback, and after 60 s.
  *
  * @param client     handle, or NULL (nothing happens); borrowed
  * @param callback   only informs: nothing is received or sent until rats_accept_file_transfer();

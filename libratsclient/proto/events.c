@@ -118,6 +118,7 @@ const struct event_row proto_events[EVENT_COUNT] = {
                        F_UINT("total_files", FIELD_REQUIRED, "how many files", 0, 0),
                        F_BOOL("request", FIELD_REQUIRED,
                               "whether it answers this session's transfer.request of that id")),
+            .callback = "rats_set_file_request_callback",
         },
     [EV_TRANSFER_REQUESTED] =
         {
@@ -130,6 +131,7 @@ const struct event_row proto_events[EVENT_COUNT] = {
                              F_CHOICE("depth", FIELD_REQUIRED,
                                       "how much of a directory: its own files, or all below it",
                                       "flat|tree")),
+            .callback = "rats_set_file_request_callback",
         },
     [EV_TRANSFER_OPEN] =
         {
@@ -161,6 +163,7 @@ const struct event_row proto_events[EVENT_COUNT] = {
             .summary = "The state of a transfer changed, or it got on: the latter is told every "
                        "100 ms at most. Completed, failed or cancelled is told exactly once.",
             .fields = shape_transfer,
+            .callback = "rats_set_file_progress_callback",
         },
 };
 

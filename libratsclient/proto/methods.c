@@ -907,6 +907,8 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                                "all it wants; replaces what it asked for before", TRANSFER_KINDS)),
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_SUPPORTED),
+            .api = "rats_set_file_request_callback rats_set_directory_request_callback "
+                   "rats_add_share_root rats_remove_share_root",
         },
     [M_TRANSFER_SEND] =
         {
@@ -920,6 +922,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = TRANSFER_RESULT,
             .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED, E_TOO_LARGE, E_OPERATION_FAILED,
                              E_OUT_OF_MEMORY),
+            .api = "rats_send_file rats_send_directory",
         },
     [M_TRANSFER_REQUEST] =
         {
@@ -935,6 +938,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                                               "flat|tree", "tree")),
             .result = TRANSFER_RESULT,
             .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED, E_OUT_OF_MEMORY),
+            .api = "rats_request_file rats_request_directory",
         },
     [M_TRANSFER_ACCEPT] =
         {
@@ -950,6 +954,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND, E_PEER_NOT_FOUND, E_TOO_LARGE, E_OPERATION_FAILED,
                              E_OUT_OF_MEMORY),
+            .api = "rats_accept_file_transfer rats_accept_directory_transfer",
         },
     [M_TRANSFER_REJECT] =
         {
@@ -961,6 +966,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                              F_TEXT_DEFAULT("reason", "what the peer is told", 0, 512, "empty")),
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
+            .api = "rats_reject_file_transfer rats_reject_directory_transfer",
         },
     [M_TRANSFER_PROVIDE] =
         {
@@ -1003,6 +1009,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = FIELDS(F_TRANSFER),
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
+            .api = "rats_pause_file_transfer",
         },
     [M_TRANSFER_RESUME] =
         {
@@ -1013,6 +1020,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = FIELDS(F_TRANSFER),
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
+            .api = "rats_resume_file_transfer",
         },
     [M_TRANSFER_CANCEL] =
         {
@@ -1023,6 +1031,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = FIELDS(F_TRANSFER),
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
+            .api = "rats_cancel_file_transfer",
         },
     [M_TRANSFER_GET] =
         {
@@ -1033,6 +1042,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = FIELDS(F_TRANSFER),
             .result = shape_transfer,
             .errors = ERRORS(E_NOT_FOUND),
+            .api = "rats_get_file_transfer_progress_json",
         },
     [M_TRANSFER_LIST] =
         {
@@ -1045,6 +1055,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                 FIELDS(F_ARRAY("transfers", FIELD_REQUIRED,
                                "one object for each transfer, oldest first", 0, 0, shape_transfer)),
             .errors = ERRORS(E_NOT_PERMITTED),
+            .api = "rats_get_file_transfers_json",
         },
     [M_TRANSFER_STATISTICS] =
         {
@@ -1054,6 +1065,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = NO_FIELDS,
             .result = TRANSFER_STATISTICS_RESULT,
             .errors = NO_ERRORS,
+            .api = "rats_get_file_transfer_statistics_json",
         },
 };
 

@@ -61,6 +61,10 @@ void fake_hang_up(struct fake_daemon *daemon)
         (void)close(daemon->fd);
         daemon->fd = -1;
     }
+    for (size_t i = 0; i < daemon->fd_count; i++) {
+        (void)close(daemon->fds[i]);
+    }
+    daemon->fd_count = 0;
     free(daemon->data);
     daemon->data = NULL;
     daemon->size = 0;
@@ -96,6 +100,29 @@ void fake_accept(struct fake_daemon *daemon)
     assert_true(daemon->fd >= 0);
 }
 
+/* recv() that keeps the descriptors that come along. */
+static ssize_t receive_with_fds(struct fake_daemon *daemon, uint8_t *room, size_t size)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * FRAME_MAX_FDS)];
+    } control;
+    struct iovec part = {.iov_base = room, .iov_len = size};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    const ssize_t got = recvmsg(daemon->fd, &message, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header != NULL) {
+        const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        assert_true(daemon->fd_count + count <= FAKE_MOST_FDS);
+        memcpy(daemon->fds + daemon->fd_count, CMSG_DATA(header), count * sizeof(int));
+        daemon->fd_count += count;
+    }
+    return got;
+}
+
 /* Reads more. False at the end of the connection. */
 static bool receive_more(struct fake_daemon *daemon, const char *what)
 {
@@ -106,7 +133,7 @@ static bool receive_more(struct fake_daemon *daemon, const char *what)
     uint8_t *grown = realloc(daemon->data, daemon->size + step);
     assert_non_null(grown);
     daemon->data = grown;
-    const ssize_t got = recv(daemon->fd, daemon->data + daemon->size, step, 0);
+    const ssize_t got = receive_with_fds(daemon, daemon->data + daemon->size, step);
     if (got > 0) {
         daemon->size += (size_t)got;
     }
@@ -127,8 +154,13 @@ struct fake_frame fake_receive(struct fake_daemon *daemon)
                 .head_size = frame.head_size,
                 .body_size = frame.body_size,
                 .bytes = malloc(frame.head_size + frame.body_size + 1),
+                .fd_count = frame.fds,
             };
             assert_non_null(taken.bytes);
+            assert_true(frame.fds <= daemon->fd_count);
+            memcpy(taken.fds, daemon->fds, frame.fds * sizeof(int));
+            daemon->fd_count -= frame.fds;
+            memmove(daemon->fds, daemon->fds + frame.fds, daemon->fd_count * sizeof(int));
             memcpy(taken.bytes, frame.head, frame.head_size + frame.body_size);
             if (frame.kind == FRAME_CALL) {
                 taken.head = json_loadb((const char *)frame.head, frame.head_size, 0, NULL);
@@ -146,6 +178,9 @@ struct fake_frame fake_receive(struct fake_daemon *daemon)
 
 void fake_frame_free(struct fake_frame *frame)
 {
+    for (size_t i = 0; i < frame->fd_count; i++) {
+        (void)close(frame->fds[i]);
+    }
     json_decref(frame->head);
     free(frame->bytes);
 }
@@ -241,11 +276,17 @@ void fake_message_on(struct fake_daemon *daemon, int plane, uint8_t flags, const
                     data, size);
 }
 
-uint64_t fake_expect_call(struct fake_daemon *daemon, const char *method, json_t **ret_params)
+struct fake_frame fake_expect_frame(struct fake_daemon *daemon, const char *method)
 {
     struct fake_frame frame = fake_receive(daemon);
     assert_int_equal(frame.kind, FRAME_CALL);
     assert_string_equal(json_string_value(json_object_get(frame.head, "m")), method);
+    return frame;
+}
+
+uint64_t fake_expect_call(struct fake_daemon *daemon, const char *method, json_t **ret_params)
+{
+    struct fake_frame frame = fake_expect_frame(daemon, method);
     if (ret_params != NULL) {
         *ret_params = json_incref(json_object_get(frame.head, "p"));
     }

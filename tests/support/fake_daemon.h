@@ -21,6 +21,8 @@
 #define FAKE_BOB  "00000000000000000000000000000000000000000000000000000000000000bb"
 #define FAKE_EVE  "00000000000000000000000000000000000000000000000000000000000000ee"
 
+#define FAKE_MOST_FDS 256
+
 struct fake_daemon {
     char directory[64];
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -29,9 +31,12 @@ struct fake_daemon {
     uint8_t *data;
     size_t size; /* bytes received and not looked at */
     uint64_t sequence;
+    int fds[FAKE_MOST_FDS]; /* received, in order, and not taken by a frame */
+    size_t fd_count;
 };
 
-/* One frame, received. head is parsed for CALL; head and body are copies. */
+/* One frame, received. head is parsed for CALL; head and body are copies; descriptors are closed
+ * with it unless they were taken out. */
 struct fake_frame {
     enum frame_kind kind;
     uint64_t id;
@@ -39,6 +44,8 @@ struct fake_frame {
     uint8_t *bytes;
     size_t head_size;
     size_t body_size;
+    int fds[FRAME_MAX_FDS];
+    size_t fd_count;
 };
 
 void fake_open(struct fake_daemon *daemon);
@@ -79,6 +86,8 @@ void fake_message_on(struct fake_daemon *daemon, int plane, uint8_t flags, const
 
 /* Waits for a call of that method, returns its id; *ret_params (may be NULL) is a new reference. */
 uint64_t fake_expect_call(struct fake_daemon *daemon, const char *method, json_t **ret_params);
+/* The whole frame of a call of that method. */
+struct fake_frame fake_expect_frame(struct fake_daemon *daemon, const char *method);
 /* The same, answered with an empty result. */
 void fake_grant(struct fake_daemon *daemon, const char *method);
 /* A PEER object. Static text, valid until the next call. */

@@ -1,5 +1,7 @@
-/* libratsclient/outbox over a socket pair: order, group commit, a full socket, the time limit. */
+/* libratsclient/outbox over a socket pair: order, group commit, a full socket, the time limit,
+ * descriptors. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -13,6 +15,7 @@
 
 #include "clock.h"
 #include "outbox.h"
+#include "proto/frame.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct outbox outbox;
@@ -404,6 +407,155 @@ static void frames_of_many_senders_stay_whole_and_in_the_order_of_each(void **st
     assert_int_equal(pthread_join(writer, NULL), 0);
 }
 
+/* NULL unless it was refused for the time it took. */
+static void *send_refused(void *arg)
+{
+    (void)arg;
+    static int refused;
+    return send_frame("<refused>", NULL, 0) == -ETIMEDOUT ? &refused : NULL;
+}
+
+/* Descriptors ------------------------------------------------------------------------------- */
+
+/* One end of a new pipe, whose other end says when this one is closed everywhere. */
+static int make_parcel(int *ret_watch)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    *ret_watch = ends[0];
+    return ends[1];
+}
+
+static bool is_closed(int watch)
+{
+    struct pollfd item = {.fd = watch, .events = POLLIN};
+    return poll(&item, 1, 0) == 1 && (item.revents & POLLHUP) != 0;
+}
+
+static int post_with(const char *frame, int *fds, size_t count)
+{
+    pthread_mutex_lock(&lock);
+    const int rc = outbox_post_with(&outbox, bytes_from_string(frame), fds, count);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+/* One read: its bytes as text and how many descriptors came, which are closed. */
+static size_t read_once(char text[64])
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * FRAME_MAX_FDS)];
+    } control;
+    struct iovec part = {.iov_base = text, .iov_len = 63};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    const ssize_t got = recvmsg(theirs, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    text[got < 0 ? 0 : got] = '\0';
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (got < 0 || header == NULL) {
+        return 0;
+    }
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    int fds[FRAME_MAX_FDS];
+    memcpy(fds, CMSG_DATA(header), count * sizeof *fds);
+    for (size_t i = 0; i < count; i++) {
+        (void)close(fds[i]);
+    }
+    return count;
+}
+
+static void descriptors_go_with_the_first_byte_of_their_frame(void **state)
+{
+    (void)state;
+    int watches[3];
+    int fds[3];
+    for (size_t i = 0; i < 3; i++) {
+        fds[i] = make_parcel(&watches[i]);
+    }
+    pthread_mutex_lock(&lock);
+    outbox.writing = true; /* somebody is: everything is gathered */
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(post_with("<a>", NULL, 0), 0);
+    assert_int_equal(post_with("<b>", fds, 2), 0);
+    assert_int_equal(post_with("<c>", &fds[2], 1), 0);
+    assert_int_equal(post_with("<d>", NULL, 0), 0);
+    pthread_mutex_lock(&lock);
+    outbox.writing = false;
+    outbox_continue(&outbox);
+    pthread_mutex_unlock(&lock);
+    /* A read ends with the bytes that bring descriptors, so no frame gets another's. */
+    char text[64];
+    assert_int_equal(read_once(text), 2);
+    assert_string_equal(text, "<a><b>");
+    assert_int_equal(read_once(text), 1);
+    assert_string_equal(text, "<c><d>");
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(is_closed(watches[i])); /* here as well */
+        (void)close(watches[i]);
+    }
+}
+
+static void descriptors_that_cannot_be_sent_are_closed(void **state)
+{
+    (void)state;
+    int watches[2];
+    int fds[2];
+    (void)fill_socket();
+    fds[0] = make_parcel(&watches[0]);
+    fds[1] = make_parcel(&watches[1]);
+    assert_int_equal(post_with("<late>", &fds[0], 1), 0);
+    assert_false(is_closed(watches[0]));
+    pthread_mutex_lock(&lock);
+    outbox_detach(&outbox);
+    pthread_mutex_unlock(&lock);
+    assert_true(is_closed(watches[0]));
+    assert_int_equal(post_with("<never>", &fds[1], 1), -ENOTCONN);
+    assert_true(is_closed(watches[1]));
+    (void)close(watches[0]);
+    (void)close(watches[1]);
+}
+
+static void a_frame_taken_back_moves_the_descriptors_behind_it(void **state)
+{
+    (void)state;
+    int watch;
+    int fd = make_parcel(&watch);
+    const size_t count = fill_socket();
+    pthread_mutex_lock(&lock);
+    const uint64_t start = outbox.accepted;
+    assert_int_equal(outbox_post(&outbox, bytes_from_string("<a>")), 0);
+    pthread_mutex_unlock(&lock);
+    outbox.timeout_ms = 200;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, send_refused, NULL), 0);
+    bool appended = false;
+    while (!appended) { /* until the other waits for room behind <a> */
+        pthread_mutex_lock(&lock);
+        appended = outbox.accepted > start + 3;
+        pthread_mutex_unlock(&lock);
+    }
+    assert_int_equal(post_with("<b>", &fd, 1), 0);
+    void *refused = NULL;
+    assert_int_equal(pthread_join(thread, &refused), 0);
+    assert_non_null(refused);
+    size_t left = count * 1000;
+    while (left > 0) {
+        char waste[1000];
+        const ssize_t got = recv(theirs, waste, left < 1000 ? left : 1000, 0);
+        left -= got > 0 ? (size_t)got : 0;
+        pthread_mutex_lock(&lock);
+        outbox_continue(&outbox);
+        pthread_mutex_unlock(&lock);
+    }
+    char text[64];
+    assert_int_equal(read_once(text), 1);
+    assert_string_equal(text, "<a><b>");
+    (void)close(watch);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -421,6 +573,9 @@ int main(void)
         TEST(a_large_frame_that_has_begun_counts_as_sent_and_is_finished),
         TEST(above_the_mark_senders_wait_and_calls_do_not),
         TEST(frames_of_many_senders_stay_whole_and_in_the_order_of_each),
+        TEST(descriptors_go_with_the_first_byte_of_their_frame),
+        TEST(descriptors_that_cannot_be_sent_are_closed),
+        TEST(a_frame_taken_back_moves_the_descriptors_behind_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
