@@ -169,6 +169,7 @@ static int on_answer(struct client *client, const struct frame *frame)
         return begin_session(client, &copy, frame_start);
     case CALL_SUBSCRIBE:
         return take_members(client, frame, frame_start);
+    case CALL_STEP:
     case CALL_PLAIN:
         break;
     }

@@ -268,6 +268,61 @@ static void use_a_service(struct round *round, uint64_t *random)
     }
 }
 
+static void on_request(void *user_data, const char *peer_id, const char *transfer_id,
+                       const char *remote_path, const char *filename)
+{
+    (void)peer_id;
+    (void)transfer_id;
+    (void)remote_path;
+    (void)filename;
+    enter(user_data);
+    leave(user_data);
+}
+
+static void on_progress(void *user_data, const char *transfer_id, int percent, const char *status)
+{
+    (void)transfer_id;
+    (void)percent;
+    (void)status;
+    enter(user_data);
+    leave(user_data);
+}
+
+/* What is offered, nobody takes. */
+static void transfer_something(struct round *round, uint64_t *random)
+{
+    char *id = NULL;
+    switch (next_random(random) % 7) {
+    case 0:
+        id = rats_send_file(round->client, round->far->peer_id, "/proc/self/exe", NULL);
+        break;
+    case 1:
+        id = rats_send_directory(round->client, round->far->peer_id, "/etc", "etc", 0);
+        break;
+    case 2:
+        rats_set_file_request_callback(round->client, next_random(random) % 2 ? on_request : NULL,
+                                       round);
+        break;
+    case 3:
+        rats_set_file_progress_callback(round->client, next_random(random) % 2 ? on_progress : NULL,
+                                        round);
+        break;
+    case 4:
+        (void)rats_add_share_root(round->client, "/");
+        break;
+    case 5:
+        (void)rats_remove_share_root(round->client, "/");
+        break;
+    default:
+        rats_string_free(rats_get_file_transfers_json(round->client));
+        break;
+    }
+    if (id != NULL && next_random(random) % 2 == 0) {
+        (void)rats_cancel_file_transfer(round->client, id);
+    }
+    rats_string_free(id);
+}
+
 static void call_something(struct round *round, uint64_t *random, bool in_callback)
 {
     const unsigned kind = next_random(random) % 19;
@@ -279,6 +334,8 @@ static void call_something(struct round *round, uint64_t *random, bool in_callba
         ask_something(round, random);
     } else if (kind <= 7 && (!in_callback || next_random(random) % 8 == 0)) {
         change_something(round, random);
+    } else if (kind == 8) {
+        transfer_something(round, random);
     } else if (kind >= 16) {
         use_a_service(round, random);
     } else {
