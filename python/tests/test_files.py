@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
@@ -394,3 +397,61 @@ def test_events_reach_their_functions() -> None:
         ("t", 2, 3, "a"),
         ("t", 3, 3, "b"),
     ]
+
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def run_example(daemon: Ratsd, directory: Path, *words: str) -> "subprocess.Popen[str]":
+    environment = dict(os.environ, RATS_SOCKET=daemon.socket_path, PYTHONPATH=str(EXAMPLES.parent))
+    directory.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, str(EXAMPLES / words[0])] + list(words[1:]),
+        env=environment,
+        cwd=str(directory),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+    )
+
+
+@pytest.mark.integration
+def test_the_example_sends_and_receives(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"by example")
+    ann = run_example(pair.here, tmp_path / "ann", "file_transfer.py")
+    bob = run_example(pair.there, tmp_path / "bob", "file_transfer.py")
+    assert ann.stdin is not None and ann.stdout is not None
+    assert bob.stdin is not None and bob.stdout is not None
+    bob.stdin.write("peers\n")
+    bob.stdin.flush()
+    assert pair.a_id in bob.stdout.readline()  # and its callback is set
+    ann.stdin.write("send {} {}\n".format(pair.b_id, tmp_path / "f"))
+    ann.stdin.flush()
+    lines = iter(ann.stdout.readline, "")
+    assert any(line.rstrip().endswith("100 COMPLETED") for line in lines)
+    assert (tmp_path / "bob" / "received" / "f").read_bytes() == b"by example"
+    out, _ = ann.communicate("transfers\nstats\nwhat\nquit\n", timeout=30)
+    assert "'total_files_sent': 1" in out and "connect HOST PORT" in out
+    bob.communicate("quit\n", timeout=30)
+    assert ann.returncode == bob.returncode == 0
+
+
+def started_programs(client: RatsClient) -> List[str]:
+    sessions = client.call("session.list")["sessions"]
+    return [session["name"] for session in sessions if session["started"]]
+
+
+@pytest.mark.integration
+def test_what_is_dropped_into_the_folder_reaches_the_other(pair: Pair, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("ann", "bob")]
+    programs = []
+    for daemon, client, folder in ((pair.here, pair.a, folders[0]), (pair.there, pair.b, folders[1])):
+        programs.append(run_example(daemon, folder, "drop_folder.py", "."))
+        wait_until(lambda: "drop_folder.py" in started_programs(client), 20)
+    for i, folder in enumerate(folders):
+        (folder / "from{}".format(i)).write_bytes(b"%d" % i)
+    whole = {"from0": b"0", "from1": b"1"}
+    wait_until(lambda: [listing(folder) for folder in folders] == [whole, whole], 20)
+    for program in programs:
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=30)
