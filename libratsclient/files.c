@@ -10,6 +10,8 @@
 #include "proto/json_head.h"
 #include "shares.h"
 
+#define STARVED_MS 50 /* until descriptors are looked for again */
+
 void files_init(struct files *files, const uint64_t seed[2])
 {
     *files = (struct files){0};
@@ -41,6 +43,18 @@ void files_fini(struct files *files)
 
 /* The thread -------------------------------------------------------------------------------- */
 
+/* (locked, but not while it works) */
+static void do_job(struct client *client, struct job *job)
+{
+    struct job copy = *job;
+    job->fields = NULL;
+    free_job(&client->files, job);
+    client_unlock(client);
+    files_work(client, &copy);
+    json_decref(copy.fields);
+    client_lock(client);
+}
+
 static void *files_main(void *arg)
 {
     struct client *client = arg;
@@ -48,18 +62,15 @@ static void *files_main(void *arg)
     client_lock(client);
     while (!client->closing) {
         struct list *node = list_first(&files->jobs);
-        if (node == NULL) {
+        if (node != NULL) {
+            do_job(client, CONTAINER_OF(node, struct job, link));
+        } else if (!files->starved) {
             (void)condition_wait(&files->work, &client->lock, CLOCK_FOR_EVER);
-            continue;
+        } else if (condition_wait(&files->work, &client->lock, clock_deadline(STARVED_MS)) < 0) {
+            client_unlock(client);
+            files_try_starved(client);
+            client_lock(client);
         }
-        struct job *job = CONTAINER_OF(node, struct job, link);
-        struct job copy = *job;
-        job->fields = NULL;
-        free_job(files, job);
-        client_unlock(client);
-        files_work(client, &copy);
-        json_decref(copy.fields);
-        client_lock(client);
     }
     client_unlock(client);
     return NULL;

@@ -78,7 +78,9 @@ int files_take_event(struct client *client, enum event_id event, json_t *fields)
 void files_lose_daemon(struct client *client);
 int files_grant(struct client *client, struct grant *grant, struct bytes answer);
 
-/* files_work.c: what the thread does for one job, without the lock. */
+/* files_work.c: what the thread does for one job, and when it is time to look for descriptors
+ * again; without the lock. */
 void files_work(struct client *client, struct job *job);
+void files_try_starved(struct client *client);
 
 #endif

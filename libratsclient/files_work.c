@@ -12,7 +12,8 @@
 #include "proto/frame.h"
 #include "shares.h"
 
-#define TOLD_AT_ONCE ((size_t)16 * 1024) /* bytes of paths in one event of the library's own */
+#define TOLD_AT_ONCE    ((size_t)16 * 1024) /* bytes of paths in one event of the library's own */
+#define STARVED_MOST_MS 10000
 
 /* Fields of an event -------------------------------------------------------------------------- */
 
@@ -297,6 +298,17 @@ static bool has_open_targets(struct client *client)
     return found;
 }
 
+/* Whether to try again later: for as long as something of ours will be closed, or else for a while,
+ * since others of this process may close theirs. */
+static bool may_wait(struct client *client, struct transfer *transfer)
+{
+    const int64_t now_ms = clock_now_ms();
+    if (transfer->starved_ms == 0) {
+        transfer->starved_ms = now_ms;
+    }
+    return has_open_targets(client) || now_ms - transfer->starved_ms < STARVED_MOST_MS;
+}
+
 /* Opens the files that are wanted of a directory, as far as there are descriptors. */
 static void provide(struct client *client, struct transfer *transfer)
 {
@@ -305,6 +317,7 @@ static void provide(struct client *client, struct transfer *transfer)
     uint32_t first = 0;
     int count = holding_open_wanted(transfer->holding, FRAME_MAX_FDS, fds, &first, problem);
     while (count > 0) {
+        transfer->starved_ms = 0;
         client_lock(client);
         request_post_with(
             client, M_TRANSFER_PROVIDE,
@@ -313,7 +326,7 @@ static void provide(struct client *client, struct transfer *transfer)
         client_unlock(client);
         count = holding_open_wanted(transfer->holding, FRAME_MAX_FDS, fds, &first, problem);
     }
-    if (count == -EMFILE && has_open_targets(client)) {
+    if (count == -EMFILE && may_wait(client, transfer)) {
         client->files.starved = true;
     } else if (count < 0) {
         holding_want_nothing(transfer->holding);
@@ -321,23 +334,30 @@ static void provide(struct client *client, struct transfer *transfer)
     }
 }
 
-/* Some may have been given back. */
-static void provide_starved(struct client *client)
+/* The next one of which files are wanted that were not opened, behind `after` or from the first on;
+ * NULL. */
+static struct transfer *next_wanting(struct client *client, const struct transfer *after)
 {
-    struct transfer *wanting = NULL;
-    client->files.starved = false;
+    const struct list *all = &client->files.transfers.all;
+    struct transfer *found = NULL;
     client_lock(client);
-    LIST_EACH(&client->files.transfers.all, node)
-    {
+    struct list *node = after == NULL ? all->next : after->link.next;
+    for (; found == NULL && node != all; node = node->next) {
         struct transfer *transfer = CONTAINER_OF(node, struct transfer, link);
-        if (wanting == NULL && transfer->holding != NULL && holding_is_wanted(transfer->holding)) {
-            wanting = transfer;
+        if (transfer->holding != NULL && holding_is_wanted(transfer->holding)) {
+            found = transfer;
         }
     }
     client_unlock(client);
-    if (wanting != NULL) {
-        provide(client, wanting);
-        client->files.starved = true; /* there may be others */
+    return found;
+}
+
+void files_try_starved(struct client *client)
+{
+    client->files.starved = false;
+    for (struct transfer *transfer = next_wanting(client, NULL); transfer != NULL;
+         transfer = next_wanting(client, transfer)) {
+        provide(client, transfer);
     }
 }
 
@@ -569,7 +589,7 @@ void files_work(struct client *client, struct job *job)
         break;
     }
     if (client->files.starved) {
-        provide_starved(client);
+        files_try_starved(client);
     }
     forget_stale(client);
 }

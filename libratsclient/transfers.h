@@ -32,6 +32,7 @@ struct transfer {
     bool answering;          /* a thread is about to accept it */
     struct holding *holding; /* NULL until the daemon agreed */
     char *local_path;        /* copied from it; NULL */
+    int64_t starved_ms;      /* since when no file could be opened, for want of descriptors; 0 */
     int64_t ended_ms;        /* 0 = it has not */
 };
 

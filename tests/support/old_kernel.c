@@ -17,6 +17,7 @@
 
 bool without_openat2;
 bool without_tmpfile;
+atomic_int unnamed_left = -1;
 
 /* Names of the linker's --wrap. NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c) */
 long __real_syscall(long number, ...);
@@ -50,6 +51,11 @@ int __wrap_openat64(int dir_fd, const char *path, int flags, ...)
     va_end(arguments);
     if (unnamed && without_tmpfile) {
         errno = EOPNOTSUPP;
+        return -1;
+    }
+    if (unnamed && atomic_load(&unnamed_left) >= 0 && atomic_fetch_sub(&unnamed_left, 1) <= 0) {
+        atomic_store(&unnamed_left, 0);
+        errno = EMFILE;
         return -1;
     }
     return __real_openat64(dir_fd, path, flags, mode);

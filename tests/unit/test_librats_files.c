@@ -255,6 +255,41 @@ static void a_directory_is_received_file_by_file(void **state)
     fake_frame_free(&frame);
 }
 
+static void with_few_descriptors_files_are_provided_in_parts(void **state)
+{
+    (void)state;
+    be_started(true);
+    offered("directory", false);
+    expect_seen(1, "directory from bob '' 'their name'\n");
+    struct fake_task *task = fake_run(accept_directory, keep("in"));
+    struct fake_frame frame = expect_call("transfer.accept", ID_JSON, "{}");
+    fake_frame_free(&frame);
+    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    atomic_store(&unnamed_left, 1);
+    open_files(0, "[{\"path\":\"a\",\"size_bytes\":0},{\"path\":\"b\",\"size_bytes\":0},"
+                  "{\"path\":\"c\",\"size_bytes\":0}]");
+    size_t provided = 0;
+    size_t placed = 0;
+    while (placed < 3) {
+        frame = fake_receive(&daemon_side);
+        const json_t *params = json_object_get(frame.head, "p");
+        if (json_object_get(params, "first") != NULL) {
+            assert_int_equal(json_integer_value(json_object_get(params, "first")), provided);
+            assert_int_equal(frame.fd_count, 1);
+            atomic_store(&unnamed_left, 1);
+            verified((int)provided, (int)frame.fd_count);
+            provided += frame.fd_count;
+        } else {
+            placed += (size_t)json_integer_value(json_object_get(params, "count"));
+        }
+        fake_reply(&daemon_side, frame.id, "{}");
+        fake_frame_free(&frame);
+    }
+    atomic_store(&unnamed_left, -1);
+    assert_int_equal(scratch_count("in"), 3);
+    expect_seen(3, "1/3 a\n2/3 b\n3/3 c\n");
+}
+
 static void a_hostile_path_ends_the_transfer(void **state)
 {
     (void)state;
@@ -461,6 +496,7 @@ int main(void)
         CASE(an_offer_is_taken_and_put_in_place),
         CASE(an_accept_that_the_daemon_refuses_may_be_tried_again),
         CASE(a_directory_is_received_file_by_file),
+        CASE(with_few_descriptors_files_are_provided_in_parts),
         CASE(a_hostile_path_ends_the_transfer),
         CASE(rejecting_tells_the_daemon_once),
         CASE(what_was_asked_for_is_taken_without_asking),
