@@ -996,7 +996,8 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .name = "transfer.fail",
             .stability = STABLE,
             .summary = "Ends a transfer of this session because the program cannot go on with it.",
-            .params = FIELDS(F_TRANSFER, F_TEXT("error", FIELD_REQUIRED, "why", 1, 512)),
+            .params =
+                FIELDS(F_TRANSFER, F_TEXT("error", FIELD_REQUIRED, "why it cannot go on", 1, 512)),
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
         },

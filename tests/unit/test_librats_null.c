@@ -23,6 +23,31 @@ static void handle_alone_or_with_integers_is_an_invalid_handle(void **state)
     assert_int_equal(rats_last_error(NULL), RATS_ERROR_INVALID_HANDLE);
 }
 
+static void functions_for_files_are_no_exception(void **state)
+{
+    (void)state;
+    assert_null(rats_send_file(NULL, "x", "x", NULL));
+    assert_null(rats_send_directory(NULL, "x", "x", NULL, 1));
+    assert_null(rats_request_file(NULL, "x", "x", "x"));
+    assert_null(rats_request_directory(NULL, "x", "x", "x", 1));
+    assert_int_equal(rats_accept_file_transfer(NULL, "x", "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_accept_directory_transfer(NULL, "x", "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_reject_file_transfer(NULL, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_reject_directory_transfer(NULL, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_cancel_file_transfer(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_pause_file_transfer(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_resume_file_transfer(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_add_share_root(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(rats_remove_share_root(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
+    assert_null(rats_get_file_transfer_progress_json(NULL, "x"));
+    assert_null(rats_get_file_transfers_json(NULL));
+    assert_null(rats_get_file_transfer_statistics_json(NULL));
+    rats_set_file_request_callback(NULL, NULL, NULL);
+    rats_set_directory_request_callback(NULL, NULL, NULL);
+    rats_set_file_progress_callback(NULL, NULL, NULL);
+    rats_set_directory_progress_callback(NULL, NULL, NULL);
+}
+
 static void handle_with_pointers_is_an_invalid_parameter(void **state)
 {
     (void)state;
@@ -72,26 +97,6 @@ static void handle_with_pointers_is_an_invalid_parameter(void **state)
     assert_null(rats_storage_get(NULL, "k", NULL, NULL));
     assert_null(rats_storage_statistics_json(NULL));
     rats_set_storage_callback(NULL, "", NULL, NULL);
-    assert_null(rats_send_file(NULL, "x", "x", NULL));
-    assert_null(rats_send_directory(NULL, "x", "x", NULL, 1));
-    assert_null(rats_request_file(NULL, "x", "x", "x"));
-    assert_null(rats_request_directory(NULL, "x", "x", "x", 1));
-    assert_int_equal(rats_accept_file_transfer(NULL, "x", "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_accept_directory_transfer(NULL, "x", "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_reject_file_transfer(NULL, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_reject_directory_transfer(NULL, "x", NULL), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_cancel_file_transfer(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_pause_file_transfer(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_resume_file_transfer(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_add_share_root(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_int_equal(rats_remove_share_root(NULL, "x"), RATS_ERROR_INVALID_PARAMETER);
-    assert_null(rats_get_file_transfer_progress_json(NULL, "x"));
-    assert_null(rats_get_file_transfers_json(NULL));
-    assert_null(rats_get_file_transfer_statistics_json(NULL));
-    rats_set_file_request_callback(NULL, NULL, NULL);
-    rats_set_directory_request_callback(NULL, NULL, NULL);
-    rats_set_file_progress_callback(NULL, NULL, NULL);
-    rats_set_directory_progress_callback(NULL, NULL, NULL);
     int keys = 7;
     assert_null(rats_storage_keys(NULL, "", &keys));
     assert_int_equal(keys, 0);
@@ -356,6 +361,7 @@ int main(void)
     (void)unsetenv("RATS_SOCKET");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handle_alone_or_with_integers_is_an_invalid_handle),
+        cmocka_unit_test(functions_for_files_are_no_exception),
         cmocka_unit_test(handle_with_pointers_is_an_invalid_parameter),
         cmocka_unit_test(counts_and_getters_give_nothing),
         cmocka_unit_test(functions_without_a_result_do_nothing),
