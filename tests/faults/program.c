@@ -20,7 +20,7 @@
 #define BIG         100000
 #define LOWEST_CODE RATS_ERROR_NOT_FOUND
 
-enum kind { CONNECTED, STRING, BINARY, JSON, NAMED, DISCONNECTED, KINDS };
+enum kind { CONNECTED, STRING, BINARY, JSON, NAMED, FILED, DISCONNECTED, KINDS };
 
 /* What has been heard on the second handle; one of each is enough. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,6 +35,8 @@ struct pass {
     char *far_id;
     char *big;
     const char *other_socket;
+    char directory[32]; /* of what is received */
+    char copy[40];
 };
 
 static void hear(enum kind kind)
@@ -113,6 +115,25 @@ static void on_event(void *user_data, const char *name, const char *json, uint64
     (void)sequence;
 }
 
+static void on_file(void *user_data, const char *peer_id, const char *transfer_id,
+                    const char *remote_path, const char *filename)
+{
+    const struct pass *pass = user_data;
+    (void)peer_id;
+    is_wrong |= *remote_path != '\0' || strcmp(filename, "a file") != 0;
+    (void)rats_accept_file_transfer(pass->far_end, transfer_id, pass->copy);
+}
+
+static void on_progress(void *user_data, const char *transfer_id, int percent, const char *status)
+{
+    (void)user_data;
+    (void)transfer_id;
+    if (strcmp(status, "COMPLETED") == 0) {
+        is_wrong |= percent != 100;
+        hear(FILED);
+    }
+}
+
 /* Whether a step that answers with a code went well. */
 static bool went(const char *step, int code)
 {
@@ -175,6 +196,8 @@ static bool prepare(struct pass *pass)
     rats_set_binary_callback(far_end, on_binary, NULL);
     rats_set_json_callback(far_end, on_json, NULL);
     rats_set_event_callback(far_end, on_event, NULL);
+    rats_set_file_request_callback(far_end, on_file, pass);
+    rats_set_file_progress_callback(pass->near_end, on_progress, NULL);
     pass->near_id = rats_get_our_peer_id(pass->near_end);
     pass->far_id = rats_get_our_peer_id(far_end);
     pass->big = calloc(1, BIG);
@@ -227,6 +250,21 @@ static bool ask_everything(struct pass *pass)
            went("channel_off", rats_channel_off(pass->far_end, CHANNEL));
 }
 
+static bool send_file(const struct pass *pass)
+{
+    char *id = rats_send_file(pass->near_end, pass->far_id, "/proc/self/exe", "a file");
+    bool result = got("send_file", id) && came(FILED);
+    if (result) {
+        is_wrong |= access(pass->copy, R_OK) != 0;
+        result = text("progress", rats_get_file_transfer_progress_json(pass->near_end, id)) &&
+                 text("transfers", rats_get_file_transfers_json(pass->near_end)) &&
+                 text("sums", rats_get_file_transfer_statistics_json(pass->near_end)) &&
+                 went("share", rats_add_share_root(pass->near_end, pass->directory));
+    }
+    rats_string_free(id);
+    return result;
+}
+
 /* The same without callbacks. */
 static bool take_batches(const struct pass *pass)
 {
@@ -253,7 +291,7 @@ static bool run(struct pass *pass, const char *socket)
 {
     memset(heard, 0, sizeof heard);
     bool result = attach(pass, socket) && prepare(pass) && send_everything(pass) &&
-                  ask_everything(pass) && take_batches(pass) &&
+                  ask_everything(pass) && send_file(pass) && take_batches(pass) &&
                   went("disconnect", rats_disconnect_peer_by_id(pass->near_end, pass->far_id)) &&
                   came(DISCONNECTED);
     rats_stop(pass->far_end);
@@ -273,8 +311,15 @@ int main(int argc, char **argv)
         return 2;
     }
     for (int i = 0; i < 2; i++) {
-        struct pass pass = {.other_socket = argv[2]};
+        struct pass pass = {.other_socket = argv[2], .directory = P_tmpdir "/rats-program-XXXXXX"};
+        if (mkdtemp(pass.directory) == NULL) {
+            return 2;
+        }
+        (void)snprintf(pass.copy, sizeof pass.copy, "%s/copy", pass.directory);
         successes += run(&pass, argv[1]);
+        (void)unlink(pass.copy);
+        /* Nothing else was left in it. */
+        is_wrong |= rmdir(pass.directory) != 0;
     }
     if (is_wrong) {
         return 4;

@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,17 +72,18 @@ const char *scratch_make(void)
     return directory;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
+/* By names and not by whole paths, which may be too long for the kernel. */
 void scratch_remove(void)
 {
-    (void)nftw(directory, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+    char *const roots[] = {directory, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL, NULL);
+    assert_non_null(walk);
+    for (FTSENT *entry = fts_read(walk); entry != NULL; entry = fts_read(walk)) {
+        if (entry->fts_info != FTS_D) {
+            (void)remove(entry->fts_accpath);
+        }
+    }
+    assert_int_equal(fts_close(walk), 0);
 }
 
 const char *scratch_path(const char *name)

@@ -14,7 +14,9 @@
 #include "error.h"
 #include "holding.h"
 #include "old_kernel.h"
+#include "vectors.h"
 
+static const char *directory;
 static struct holding *holding;
 static char problem[HOLDING_PROBLEM_SIZE];
 
@@ -232,6 +234,39 @@ static void a_hostile_path_makes_nothing_outside(void **state)
     assert_int_equal(scratch_count("."), 2);
 }
 
+/* reliability V10: of whatever got past the daemon, nothing gets out of the directory. */
+static void no_hostile_name_leaves_the_directory(void **state)
+{
+    (void)state;
+    struct vectors *vectors = vectors_open(directory, "hostile_names.json");
+    json_t *names = vectors_array(vectors_root(vectors), "names");
+    assert_true(json_array_size(names) >= 500);
+    assert_int_equal(mkdir(scratch_path("in"), 0755), 0);
+    assert_int_equal(mkdir(scratch_path("other"), 0755), 0);
+    assert_int_equal(symlink("../other", scratch_path("in/x")), 0); /* many begin so */
+    assert_int_equal(holding_make_tree(scratch_path("in"), &holding), RATS_SUCCESS);
+    size_t i;
+    json_t *row;
+    json_array_foreach(names, i, row)
+    {
+        const struct bytes name = vectors_hex(vectors, row, "hex");
+        char *path = strndup(name.size == 0 ? "" : (const char *)name.data, name.size);
+        int fd = -1;
+        uint32_t first = 0;
+        assert_int_equal(holding_want(holding, 7, path), 0);
+        if (holding_open_wanted(holding, 1, &fd, &first, problem) == 1) {
+            (void)close(fd);
+            (void)holding_place(holding, 7, problem);
+            holding_drop_first(holding);
+        }
+        holding_want_nothing(holding);
+        free(path);
+    }
+    vectors_close(vectors);
+    assert_int_equal(scratch_count("other"), 0);
+    assert_int_equal(scratch_count("."), 2);
+}
+
 static void without_descriptors_the_rest_stays_wanted(void **state)
 {
     (void)state;
@@ -263,8 +298,10 @@ static void without_descriptors_the_rest_stays_wanted(void **state)
 #name "_without_tmpfile", name, set_up_old, tear_down, NULL                                \
     }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    assert_int_equal(argc, 2);
+    directory = argv[1];
     const struct CMUnitTest tests[] = {
         TEST(a_file_to_send_must_be_one),
         TEST(a_tree_to_send_must_be_a_directory),
@@ -278,6 +315,8 @@ int main(void)
         TEST_OLD(a_received_tree_is_put_in_place_file_by_file),
         TEST(a_hostile_path_makes_nothing_outside),
         TEST_OLD(a_hostile_path_makes_nothing_outside),
+        TEST(no_hostile_name_leaves_the_directory),
+        TEST_OLD(no_hostile_name_leaves_the_directory),
         TEST(without_descriptors_the_rest_stays_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
