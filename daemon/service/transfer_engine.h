@@ -146,6 +146,12 @@ const struct transfer_counts *transfer_engine_counts(const struct transfer_engin
 int64_t transfer_engine_tick(struct transfer_engine *engine, int64_t now_ms);
 void transfer_engine_receive(struct transfer_engine *engine, const struct peer_id *from,
                              struct bytes payload, int64_t now_ms);
+/* The same with an offer whose list was looked at elsewhere, because it is long: rc, manifest and
+ * fault are what transfer_manifest_from_offer() gave. The manifest is taken. */
+void transfer_engine_receive_offer(struct transfer_engine *engine, const struct peer_id *from,
+                                   const struct transfer_frame *frame, int rc,
+                                   struct transfer_manifest *manifest, const char *fault,
+                                   int64_t now_ms);
 /* The link is gone, or another took its place: what was on it may be lost. With can_resume those
  * that run wait for transfer_go_on(); the others fail. */
 void transfer_engine_lost(struct transfer_engine *engine, const struct peer_id *peer,

@@ -82,25 +82,37 @@ static void turn_down(struct transfer_engine *engine, const struct peer_id *from
     }
 }
 
-static void on_offer(struct transfer_engine *engine, const struct peer_id *from,
-                     const struct transfer_frame *frame, int64_t now_ms)
+/* Whether an offer is looked at at all; what was wanted of the peer, and it may answer. */
+static bool admits(struct transfer_engine *engine, const struct peer_id *from, uint64_t id,
+                   struct transfer **ret_wanted)
 {
-    struct transfer_manifest manifest;
-    const char *fault = NULL;
-    char reason[160];
-    struct transfer *wanted = transfer_engine_find_wire(engine, from, frame->id, false);
+    const struct transfer_limits *limits = &engine->limits;
+    struct transfer *wanted = transfer_engine_find_wire(engine, from, id, false);
     if (wanted != NULL && wanted->offered) {
-        return; /* a second one with a live id */
+        return false; /* a second one with a live id */
     }
     engine->counts.offers++;
     if (wanted == NULL &&
-        (transfer_count(engine, from, TRANSFER_PENDING, false) >= engine->limits.pending_per_peer ||
-         transfer_engine_active(engine, from) >= engine->limits.active_per_peer)) {
-        answer_no(engine, from, frame->id, "too many offers at once");
+        (transfer_count(engine, from, TRANSFER_PENDING, false) >= limits->pending_per_peer ||
+         transfer_engine_active(engine, from) >= limits->active_per_peer)) {
+        answer_no(engine, from, id, "too many offers at once");
+        return false;
+    }
+    *ret_wanted = wanted;
+    return true;
+}
+
+void transfer_engine_receive_offer(struct transfer_engine *engine, const struct peer_id *from,
+                                   const struct transfer_frame *frame, int rc,
+                                   struct transfer_manifest *manifest, const char *fault,
+                                   int64_t now_ms)
+{
+    char reason[160];
+    struct transfer *wanted = NULL;
+    if (!admits(engine, from, frame->id, &wanted)) {
+        transfer_manifest_fini(manifest);
         return;
     }
-    int rc = transfer_manifest_from_offer(frame, engine->limits.max_files, engine->options.seed,
-                                          &manifest, &fault);
     if (rc < 0) {
         (void)snprintf(reason, sizeof reason, "what was offered, or a path in it, %s",
                        fault_text(rc, fault));
@@ -109,11 +121,22 @@ static void on_offer(struct transfer_engine *engine, const struct peer_id *from,
     }
     struct transfer *transfer = find_place(engine, from, frame, wanted, now_ms);
     if (transfer == NULL) {
-        transfer_manifest_fini(&manifest);
+        transfer_manifest_fini(manifest);
         turn_down(engine, from, frame->id, wanted, "out of memory", now_ms);
         return;
     }
-    take_offer(engine, transfer, &manifest, frame, now_ms);
+    take_offer(engine, transfer, manifest, frame, now_ms);
+    *manifest = (struct transfer_manifest){0};
+}
+
+static void on_offer(struct transfer_engine *engine, const struct peer_id *from,
+                     const struct transfer_frame *frame, int64_t now_ms)
+{
+    struct transfer_manifest manifest = {0};
+    const char *fault = NULL;
+    int rc = transfer_manifest_from_offer(frame, engine->limits.max_files, engine->options.seed,
+                                          &manifest, &fault);
+    transfer_engine_receive_offer(engine, from, frame, rc, &manifest, fault, now_ms);
 }
 
 /* ---- to the sender ---- */

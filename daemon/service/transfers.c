@@ -389,6 +389,7 @@ static void on_lost(struct transfers *transfers, struct transfer_peer *peer)
 {
     bool can_resume = (peer->caps & CAP_RESUME) != 0 && !transfers->stopping;
     pump_drop(peer);
+    lists_drop(transfers, peer);
     peer->caps = 0;
     transfer_engine_lost(transfers->engine, &peer->id, can_resume, transfers_now_ms(transfers));
     transfers_wake(transfers);
@@ -426,8 +427,12 @@ static void transfers_on_message(void *self, struct peer *from, const struct mes
 {
     struct transfers *transfers = self;
     struct peer_id id = *peer_id_of(from);
-    transfer_engine_receive(transfers->engine, &id, message->payload, transfers_now_ms(transfers));
-    transfers_wake(transfers);
+    struct transfer_peer *peer = transfers_peer(transfers, &id);
+    if (peer == NULL || !lists_take(transfers, peer, message->payload)) {
+        transfer_engine_receive(transfers->engine, &id, message->payload,
+                                transfers_now_ms(transfers));
+        transfers_wake(transfers);
+    }
 }
 
 /* ---- sessions ---- */
@@ -569,6 +574,7 @@ static void transfers_close(void *self)
     timer_stop(&transfers->timer);
     while ((peer = map_next(&transfers->peers, &cursor)) != NULL) {
         pump_drop(peer);
+        lists_drop(transfers, peer);
     }
     transfer_engine_free(transfers->engine);
     free_all(&transfers->clients);

@@ -16,8 +16,8 @@
 
 #define TRANSFER_SECTION    "transfer"
 #define TRANSFER_OPEN_FILES 16u /* of one transfer.open, and of one transfer.provide */
-#define TRANSFER_OPEN_BYTES ((size_t)48 * 1024) /* of its paths, as JSON */
-#define TRANSFER_MAX_NAME   4096u
+#define TRANSFER_OPEN_BYTES ((size_t)48 * 1024)  /* of its paths, as JSON */
+#define TRANSFER_LONG_LIST  ((size_t)128 * 1024) /* bytes of a list that is not for the loop */
 
 /* How long something was going on, however many of it there were at once. */
 struct span {
@@ -50,11 +50,12 @@ struct transfer_client {
 struct transfer_peer {
     struct peer_id id;
     unsigned caps;
-    struct list ready;  /* errands that may have something to send; the first is next */
-    struct list unsent; /* control frames that its full link did not take */
-    size_t waiting;     /* bytes that came and are not on disk; */
-    bool held;          /* too many: it is not read, */
-    int64_t held_ms;    /* since then */
+    struct list ready;      /* errands that may have something to send; the first is next */
+    struct list unsent;     /* control frames that its full link did not take */
+    struct long_list *list; /* of an offer that a worker looks at; it is not read meanwhile */
+    size_t waiting;         /* bytes that came and are not on disk; */
+    bool held;              /* too many: it is not read, */
+    int64_t held_ms;        /* since then */
 };
 
 /* A session that was shown an offer or a request. */
@@ -181,6 +182,12 @@ void flow_sub(struct errand *errand, size_t size);
 void flow_forget(struct errand *errand);
 /* When to call it next; INT64_MAX: when something changes. */
 int64_t flow_tick(struct transfers *transfers);
+
+/* transfers_lists.c */
+/* Whether the frame is an offer with so long a list that a worker looks at it first. */
+bool lists_take(struct transfers *transfers, struct transfer_peer *peer, struct bytes payload);
+/* The link is gone, and the offer with it. */
+void lists_drop(struct transfers *transfers, struct transfer_peer *peer);
 
 /* transfers_pump.c: frames onto links */
 /* 0 or a negative errno; what a full link does not take follows later. */

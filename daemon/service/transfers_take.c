@@ -1,15 +1,25 @@
-/* What is sent, and where what is received goes: a descriptor is looked at on a worker before
- * anybody hears of it, a list of files at once. */
+/* What is sent, and where what is received goes: a descriptor, or a long list of files, is looked
+ * at on a worker before anybody hears of it. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "service/transfers_private.h"
 #include "util/alloc.h"
 
-/* A call that waits until its descriptor was looked at. */
+/* A call that waits until its descriptor, or its list, was looked at. */
 struct check {
-    struct transfer_check check; /* with the descriptor, until it is handed on */
+    struct transfer_check check; /* with the descriptor, until it is handed on; -1: none */
+    struct list_check {
+        uint8_t *body; /* of the call; NULL: it is about a descriptor */
+        size_t size;
+        size_t max_files;
+        uint64_t seed[2];
+        int rc;
+        struct transfer_manifest manifest; /* until it is handed on */
+        const char *fault;
+    } list;
     struct transfers *transfers;
     struct request *request; /* NULL: given up */
     struct errand *errand; /* of an offer or request that is about to be taken; NULL: to be sent */
@@ -19,7 +29,13 @@ struct check {
 static void check_run(void *data)
 {
     struct check *check = data;
-    transfer_check_run(&check->check);
+    struct list_check *list = &check->list;
+    if (list->body == NULL) {
+        transfer_check_run(&check->check);
+    } else {
+        list->rc = transfer_manifest_from_body(bytes_make(list->body, list->size), list->max_files,
+                                               list->seed, &list->manifest, &list->fault);
+    }
 }
 
 static void check_free(void *data)
@@ -28,6 +44,8 @@ static void check_free(void *data)
     if (check->check.fd >= 0) {
         (void)close(check->check.fd);
     }
+    transfer_manifest_fini(&check->list.manifest);
+    free(check->list.body);
     free(check);
 }
 
@@ -111,14 +129,10 @@ static bool is_directory(const struct request *request)
 
 /* ---- offering ---- */
 
-/* The list of a directory. False after the request was failed. */
-static bool take_list(const struct transfers *transfers, struct request *request,
-                      struct transfer_manifest *ret_manifest)
+/* False after the request was failed for its list. */
+static bool is_list_good(struct request *request, int rc, const char *fault)
 {
-    const char *fault = NULL;
     struct peer_id nobody = {{0}};
-    int rc = transfer_manifest_from_body(request_body(request), transfers->max_files,
-                                         transfers->seed, ret_manifest, &fault);
     if (rc == -EINVAL) {
         request_fail_details(request, E_INVALID_PARAMETER, json_pack("{s:s}", "field", "body"),
                              "the list of files, or a path in it, %s", fault);
@@ -233,6 +247,21 @@ static bool is_gone(const struct check *check)
            (errand->transfer->session != session && !shown_is_open(errand, session));
 }
 
+static void go_on_with_list(struct check *check)
+{
+    struct list_check *list = &check->list;
+    if (!is_list_good(check->request, list->rc, list->fault)) {
+        return;
+    }
+    struct transfer_manifest manifest = list->manifest;
+    list->manifest = (struct transfer_manifest){0};
+    if (check->errand != NULL) {
+        serve(check->errand, check->request, &manifest, -1);
+    } else {
+        offer(check->transfers, check->request, &manifest, -1);
+    }
+}
+
 static void go_on(struct check *check, bool for_errand)
 {
     struct errand *errand = check->errand;
@@ -272,23 +301,23 @@ static void on_checked(void *arg, void *data)
         struct errand *errand = check->errand;
         leave_errand(check);
         check->errand = errand;
-        go_on(check, for_errand);
+        if (check->list.body != NULL) {
+            go_on_with_list(check);
+        } else {
+            go_on(check, for_errand);
+        }
         return;
     }
     leave_errand(check);
 }
 
-/* Has the descriptor of the request looked at; goes on in on_checked(). */
-static void begin_check(struct transfers *transfers, struct request *request, struct errand *errand)
+/* Goes on in on_checked(). check is taken. */
+static void begin_check(struct check *check, struct transfers *transfers, struct request *request,
+                        struct errand *errand)
 {
-    struct check *check = xalloc(sizeof *check);
-    bool receives = errand != NULL && !errand->transfer->sending;
     check->transfers = transfers;
     check->request = request;
     check->errand = errand;
-    check->check.fd = request_take_fd(request);
-    check->check.sending = !receives;
-    check->check.need = receives ? errand->transfer->manifest.total : 0;
     check->job = worker_submit(host_worker(transfers->host), "look at file", check_run, on_checked,
                                errand, check, check_free);
     if (check->job == NULL) {
@@ -302,6 +331,47 @@ static void begin_check(struct transfers *transfers, struct request *request, st
     request_defer(request, on_cancel, check);
 }
 
+/* Has the descriptor of the request looked at. */
+static void check_file(struct transfers *transfers, struct request *request, struct errand *errand)
+{
+    struct check *check = xalloc(sizeof *check);
+    bool receives = errand != NULL && !errand->transfer->sending;
+    check->check.fd = request_take_fd(request);
+    check->check.sending = !receives;
+    check->check.need = receives ? errand->transfer->manifest.total : 0;
+    begin_check(check, transfers, request, errand);
+}
+
+/* The same with the list of a directory, at once when it is short. */
+static void check_list(struct transfers *transfers, struct request *request, struct errand *errand)
+{
+    struct bytes body = request_body(request);
+    struct check *check = xalloc(sizeof *check);
+    struct list_check *list = &check->list;
+    check->check.fd = -1;
+    check->transfers = transfers;
+    check->request = request;
+    check->errand = errand;
+    list->max_files = transfers->max_files;
+    memcpy(list->seed, transfers->seed, sizeof list->seed);
+    if (body.size < TRANSFER_LONG_LIST) {
+        list->rc = transfer_manifest_from_body(body, list->max_files, list->seed, &list->manifest,
+                                               &list->fault);
+        go_on_with_list(check);
+        check_free(check);
+        return;
+    }
+    list->size = body.size;
+    list->body = try_alloc(body.size);
+    if (list->body == NULL) {
+        check_free(check);
+        request_fail_errno(request, -ENOMEM, "out of memory");
+        return;
+    }
+    memcpy(list->body, body.data, body.size);
+    begin_check(check, transfers, request, errand);
+}
+
 /* ---- calls ---- */
 
 void transfers_on_send(void *self, struct request *request)
@@ -309,7 +379,6 @@ void transfers_on_send(void *self, struct request *request)
     struct transfers *transfers = self;
     struct peer_id peer = peer_param(request);
     bool directory = is_directory(request);
-    struct transfer_manifest manifest;
     if (!transfers->enabled) {
         request_fail(request, E_NOT_SUPPORTED,
                      "this instance sends no files; 'enabled = yes' in [" TRANSFER_SECTION
@@ -324,10 +393,10 @@ void transfers_on_send(void *self, struct request *request)
         request_fail(request, E_OPERATION_FAILED,
                      directory ? "a directory is sent as a list of files, without a descriptor"
                                : "the descriptor of the file must come with the call");
-    } else if (!directory) {
-        begin_check(transfers, request, NULL);
-    } else if (take_list(transfers, request, &manifest)) {
-        offer(transfers, request, &manifest, -1);
+    } else if (directory) {
+        check_list(transfers, request, NULL);
+    } else {
+        check_file(transfers, request, NULL);
     }
 }
 
@@ -335,7 +404,6 @@ void transfers_on_accept(void *self, struct request *request)
 {
     struct transfers *transfers = self;
     struct transfer *transfer = transfers_answerable(transfers, request);
-    struct transfer_manifest manifest;
     if (transfer == NULL) {
         return;
     }
@@ -349,10 +417,10 @@ void transfers_on_accept(void *self, struct request *request)
                      transfer->directory ? "descriptors of a directory's files are asked for later"
                                          : "the descriptor of the file must come with the call");
     } else if (!transfer->directory) {
-        begin_check(transfers, request, errand);
-    } else if (!transfer->sending) {
+        check_file(transfers, request, errand);
+    } else if (transfer->sending) {
+        check_list(transfers, request, errand);
+    } else {
         receive(errand, request, -1);
-    } else if (take_list(transfers, request, &manifest)) {
-        serve(errand, request, &manifest, -1);
     }
 }

@@ -181,6 +181,69 @@ static void paths_of_an_event_fit_into_a_head(void **state)
     }
 }
 
+/* ---- lists too long for the loop ---- */
+
+#define MANY 12000
+
+static void a_long_list_is_offered_and_what_follows_finds_it(void **state)
+{
+    (void)state;
+    size_t *sizes = calloc(MANY, sizeof *sizes);
+    assert_non_null(sizes);
+    start(NULL);
+    const char *key = files_send_tree(&a, &b, MANY, sizes);
+    assert_int_equal(files_do(&a, 1, M_TRANSFER_CANCEL, key), PROTO_ERROR_COUNT);
+    const char *offered = files_offered(&b, 1);
+    assert_string_equal(files_state(&b, 1, offered), "cancelled"); /* in the order it was said */
+    key = files_send_tree(&a, &b, MANY, sizes);
+    offered = files_offered(&b, 1);
+    const json_t *fields = files_last(&b, 1, EV_TRANSFER_OFFERED);
+    assert_int_equal(json_integer_value(json_object_get(fields, "total_files")), MANY);
+    assert_false(peer_is_held(mesh_find(b.node.mesh.mesh, service_node_id(&a.node))));
+    assert_int_equal(files_accept(&b, 1, offered), PROTO_ERROR_COUNT);
+    files_run(net, 100);
+    assert_string_equal(files_state(&a, 1, key), "running");
+    free(sizes);
+}
+
+static void a_long_list_is_gone_with_its_link(void **state)
+{
+    (void)state;
+    size_t *sizes = calloc(MANY, sizeof *sizes);
+    assert_non_null(sizes);
+    start(NULL);
+    sim_net_set_segments(net, 0);
+    (void)files_send_tree(&a, &b, MANY, sizes);
+    sim_node_break(a.node.mesh.node);
+    files_run(net, 100);
+    assert_false(files_is_linked(&a, &b));
+    files_link(&a, &b);
+    const char *key = files_send(&a, &b, 5);
+    (void)files_offered(&b, 1);
+    assert_int_equal(files_do(&a, 1, M_TRANSFER_CANCEL, key), PROTO_ERROR_COUNT);
+    free(sizes);
+}
+
+static void a_long_list_with_a_fault_is_refused(void **state)
+{
+    (void)state;
+    size_t size = (size_t)MANY * 16;
+    uint8_t *body = calloc(1, size);
+    assert_non_null(body);
+    for (size_t i = 0; i < MANY; i++) {
+        char path[8];
+        (void)snprintf(path, sizeof path, "f%05u", (unsigned)i % (MANY - 1)); /* the last twice */
+        body[i * 16 + 8] = 6;
+        memcpy(body + i * 16 + 10, path, 6);
+    }
+    start(NULL);
+    assert_int_equal(files_call(&a, 1, M_TRANSFER_SEND, send_params(id_of(&b), "directory"),
+                                bytes_make(body, size), -1),
+                     E_INVALID_PARAMETER);
+    assert_non_null(strstr(a.call.text, "twice"));
+    free(body);
+}
+
 /* ---- what goes wrong ---- */
 
 static void sending_needs_a_peer_and_a_descriptor(void **state)
@@ -520,6 +583,9 @@ int main(void)
         CASE(a_tree_arrives_with_few_descriptors_open),
         CASE(an_empty_tree_is_complete_once_accepted),
         CASE(paths_of_an_event_fit_into_a_head),
+        CASE(a_long_list_is_offered_and_what_follows_finds_it),
+        CASE(a_long_list_is_gone_with_its_link),
+        CASE(a_long_list_with_a_fault_is_refused),
         CASE(sending_needs_a_peer_and_a_descriptor),
         CASE(a_list_with_a_hostile_path_is_refused_here_already),
         CASE(more_files_than_allowed_are_too_large),
