@@ -136,13 +136,7 @@ enum exit_code run_peer(struct ctl *ctl, char **arguments, int count)
     (void)count;
     char id[PEER_DIGITS + 1];
     json_t *peer = NULL;
-    enum exit_code code = session_open(ctl, false);
-    if (code == EXIT_DONE) {
-        code = session_find_peer(ctl, arguments[0], id);
-    }
-    if (code == EXIT_DONE) {
-        code = session_call(ctl, M_PEER_GET, json_pack("{s:s}", "peer", id), &peer);
-    }
+    const enum exit_code code = session_call_peer(ctl, M_PEER_GET, arguments[0], id, &peer);
     if (code != EXIT_DONE) {
         return code;
     }
@@ -217,13 +211,8 @@ enum exit_code run_disconnect(struct ctl *ctl, char **arguments, int count)
     (void)count;
     char id[PEER_DIGITS + 1];
     json_t *result = NULL;
-    enum exit_code code = session_open(ctl, false);
-    if (code == EXIT_DONE) {
-        code = session_find_peer(ctl, arguments[0], id);
-    }
-    if (code == EXIT_DONE) {
-        code = session_call(ctl, M_PEER_DISCONNECT, json_pack("{s:s}", "peer", id), &result);
-    }
+    const enum exit_code code =
+        session_call_peer(ctl, M_PEER_DISCONNECT, arguments[0], id, &result);
     if (code != EXIT_DONE) {
         return code;
     }

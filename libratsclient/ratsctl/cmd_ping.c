@@ -78,13 +78,7 @@ enum exit_code run_request_peers(struct ctl *ctl, char **arguments, int count)
     (void)count;
     char id[PEER_DIGITS + 1];
     json_t *result = NULL;
-    enum exit_code code = session_open(ctl, false);
-    if (code == EXIT_DONE) {
-        code = session_find_peer(ctl, arguments[0], id);
-    }
-    if (code == EXIT_DONE) {
-        code = session_call(ctl, M_PEX_REQUEST, json_pack("{s:s}", "peer", id), &result);
-    }
+    const enum exit_code code = session_call_peer(ctl, M_PEX_REQUEST, arguments[0], id, &result);
     if (code != EXIT_DONE) {
         return code;
     }

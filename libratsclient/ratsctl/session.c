@@ -262,3 +262,16 @@ enum exit_code session_find_peer(struct ctl *ctl, const char *text, char ret_id[
     }
     return EXIT_DONE;
 }
+
+enum exit_code session_call_peer(struct ctl *ctl, enum method_id method, const char *text,
+                                 char ret_id[PEER_DIGITS + 1], json_t **ret_result)
+{
+    enum exit_code code = session_open(ctl, false);
+    if (code == EXIT_DONE) {
+        code = session_find_peer(ctl, text, ret_id);
+    }
+    if (code == EXIT_DONE) {
+        code = session_call(ctl, method, json_pack("{s:s}", "peer", ret_id), ret_result);
+    }
+    return code;
+}

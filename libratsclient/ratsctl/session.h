@@ -49,5 +49,8 @@ enum exit_code session_report(struct ctl *ctl, const char *what);
 
 /* text is an id, or at least four digits that only one connected peer's id begins with. */
 enum exit_code session_find_peer(struct ctl *ctl, const char *text, char ret_id[PEER_DIGITS + 1]);
+/* Attaches, finds that peer, and calls a method whose one parameter is its id. */
+enum exit_code session_call_peer(struct ctl *ctl, enum method_id method, const char *text,
+                                 char ret_id[PEER_DIGITS + 1], json_t **ret_result);
 
 #endif
