@@ -1,23 +1,17 @@
-"""ratsctl against real daemons, and against a scripted one for what a real one does not do: the
-rules C1 to C9 and C16 of usability.md."""
-import contextlib
+"""ratsctl against real daemons: the rules C2 to C9 and C16 of usability.md."""
 import json
 import os
-import pty
 import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 import ratsipc
+from ctl import (DENIED, DONE, FAILED, INTERRUPTED, NO_DAEMON, NOT_FOUND, TIMEOUT, USAGE, fails, is_clean, json_of,
+                 on_a_terminal, read_line, running, wait_started, without_tabs)
 from daemons import DEADLINE_S, RATSCTL, environment, wait_until
-
-HERE = os.path.dirname(os.path.realpath(__file__))
-DONE, FAILED, USAGE, NO_DAEMON, DENIED, TIMEOUT, NOT_FOUND, VERSION = range(8)
-INTERRUPTED = 130
 
 # Texts that strangers may choose (C6).
 HOSTILE = [bytes([byte]) * 3 for byte in list(range(1, 0x20)) + list(range(0x7f, 0x100))] + [
@@ -27,240 +21,6 @@ HOSTILE = [bytes([byte]) * 3 for byte in list(range(1, 0x20)) + list(range(0x7f,
         "\ufeff", "\x00", "a\x00b", "%s%n%d", "\"'`$(id)", "\x7f\x7f", "\u200b", "-", "",
     )] + [b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe2\x80", b"\xff\xfe\x00", b"\xed\xa0\x80\xed\xb0\x80",
           b"\xf0\x9f\x98", b"\x1b" * 1000, b"\xe2\x80\xae" * 300]
-DANGEROUS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-@pytest.fixture(autouse=True)
-def program():
-    if not os.path.exists(RATSCTL):
-        pytest.skip("there is no ratsctl at %s" % RATSCTL)
-
-
-def is_clean(text):
-    """No control character but the line feed, nothing that reorders text."""
-    return not DANGEROUS.search(text)
-
-
-def without_tabs(text, per_line):
-    """The text; the tabs that stand between the columns of --format=tab are taken away."""
-    if "\t" in text:
-        assert {line.count("\t") for line in text.splitlines()} == {per_line}
-    return text.replace("\t", " ")
-
-
-def json_of(done):
-    assert done.returncode == DONE, done.stderr
-    return json.loads(done.stdout)
-
-
-def lines_of(done):
-    assert done.returncode == DONE, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@contextlib.contextmanager
-def running(node, *words, **options):
-    """ratsctl in the background, with pipes; killed if it is still there at the end."""
-    process = subprocess.Popen(
-        [RATSCTL] + list(words), env=environment(node.directory, RATS_SOCKET=node.socket),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def read_line(process, timeout=DEADLINE_S):
-    """The next line ratsctl prints; it is killed when none comes in time."""
-    watchdog = threading.Timer(timeout, process.kill)
-    watchdog.start()
-    line = process.stdout.readline().decode("utf-8")
-    watchdog.cancel()
-    assert line.endswith("\n"), "ratsctl printed no more lines"
-    return line[:-1]
-
-
-def names_of(node):
-    with ratsipc.Client(node.socket) as client:
-        client.hello()
-        return [row["name"] for row in client.call("session.list")["sessions"] if row["started"]]
-
-
-def wait_started(node, name="ratsctl"):
-    wait_until(lambda: name in names_of(node), "%s has started its session" % name)
-
-
-# --- C1: JSON everywhere ---
-
-with open(os.path.join(HERE, "ratsctl-schema.json"), encoding="utf-8") as schema_file:
-    SCHEMA = json.load(schema_file)
-
-KINDS = {
-    "text": lambda value: isinstance(value, str),
-    "uint": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
-    "bool": lambda value: isinstance(value, bool),
-    "real": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
-    "object": lambda value: isinstance(value, dict),
-    "id": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value),
-}
-
-
-def check(value, schema, where):
-    while isinstance(schema, str) and schema in SCHEMA:
-        schema = SCHEMA[schema]
-    if isinstance(schema, str):
-        assert KINDS[schema](value), "%s is %r, not %s" % (where, value, schema)
-    elif isinstance(schema, list):
-        assert isinstance(value, list), where
-        for item in value:
-            check(item, schema[0], where + "[]")
-    else:
-        expected = {name.rstrip("?") for name in schema}
-        required = {name for name in schema if not name.endswith("?")}
-        assert required <= set(value) <= expected, "%s has %s" % (where, sorted(value))
-        for name, kind in schema.items():
-            if name.rstrip("?") in value:
-                check(value[name.rstrip("?")], kind, "%s.%s" % (where, name))
-
-
-def check_document(document, schema, where):
-    assert document.pop("schema") == 1, where
-    check(document, schema, where)
-
-
-@pytest.fixture(scope="module")
-def command_table():
-    done = subprocess.run([RATSCTL, "--help", "--json"], stdout=subprocess.PIPE, check=True)
-    return {row["name"]: row for row in json.loads(done.stdout)["commands"]}
-
-
-def recipes(first, second):
-    """{schema name: arguments} for every command whose output ends by itself."""
-    return {
-        "status": ["status"], "peers": ["peers"], "peer": ["peer", second.peer_id[:8]],
-        "connect": ["connect", "127.0.0.1:%d" % second.port], "send": ["send", "all", "text"],
-        "ping": ["ping", second.peer_id], "request-peers": ["request-peers", second.peer_id],
-        "ban": ["ban", "192.0.2.0/24", "--for=1h", "--reason=a test"], "bans": ["bans"],
-        "unban": ["unban", "192.0.2.0/24"], "limit": ["limit"],
-        "topics": ["topics"], "subs": ["subs"], "subs of topic": ["subs", "news"],
-        "pub": ["pub", "news", "text"], "clients": ["clients"], "wait": ["wait", "--peers=1", "--timeout=10"],
-        "protocol list": ["protocol", "list"], "protocol describe": ["protocol", "describe"],
-        "call": ["call", "peer.list"], "log-level": ["log-level"], "version": ["version"],
-        "monitor": ["monitor", "--count=1", "--timeout=10"],
-        "known list": ["known"], "known connect": ["known", "connect"],
-        "known save": ["known", "save"],
-        "reconnect add": ["reconnect", "add", "127.0.0.1:%d" % second.port],
-        "reconnect list": ["reconnect", "list"], "known clear": ["known", "clear"],
-        "reconnect remove": ["reconnect", "remove", "127.0.0.1:%d" % second.port],
-        "kv put": ["kv", "put", "k", "7", "--as=int64"], "kv get": ["kv", "get", "k"],
-        "kv keys": ["kv", "keys"], "kv sync": ["kv", "sync"], "kv stats": ["kv", "stats"],
-        "kv rm": ["kv", "rm", "k"],
-        "disconnect": ["disconnect", second.peer_id],
-    }
-
-
-ONCE = ("reconnect remove", "kv rm", "disconnect")  # what cannot be done twice
-
-
-def test_every_command_speaks_json(pair, command_table):
-    first, second = pair
-    recipe = recipes(first, second)
-    endless = {"recv", "sub"}
-    assert {name.split()[0] for name in recipe} | endless == set(command_table)
-    assert {name for name in SCHEMA if name.islower()} == set(recipe) | endless | {"kv watch"}
-    lists = {"peers": "PEER", "clients": "CLIENT", "topics": "TOPIC", "subs": "TOPIC",
-             "subs of topic": "SUBSCRIBER", "known list": "KNOWN",
-             "reconnect list": "TARGET", "bans": "BAN", "kv keys": "KEY"}
-    for node in pair:
-        node.client().call("topic.subscribe", {"topic": "news"})
-    wait_until(lambda: json_of(first.ctl("subs", "news", "--json"))["peers"], "it is known")
-    for name, words in recipe.items():
-        if name in ONCE:
-            continue
-        check_document(json_of(first.ctl(*words, "--json")), name, name)
-        if name == "unban":
-            json_of(first.ctl(*recipe["ban"], "--json"))
-        printed = lines_of(first.ctl("--json=lines", *words))
-        assert printed, name
-        for line in printed:
-            check_document(line, lists.get(name, name), name)
-    for name in ONCE:
-        check_document(json_of(first.ctl("--json", *recipe[name])), name, name)
-
-
-@pytest.mark.parametrize("mode", ["--json", "--json=lines"])
-def test_recv_prints_one_object_per_line(shared_pair, mode):
-    first, second = shared_pair
-    with running(second, "recv", "--channel=c", "--count=2", mode) as process:
-        wait_started(second)
-        sender = first.client()
-        sender.call("session.start")
-        sender.send_message(second.peer_id, "c", "grüße".encode("utf-8"))
-        sender.send_message(second.peer_id, "c", b"\xff\x00")
-        output, errors = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, errors) == (DONE, b"")
-    text, data = [json.loads(line) for line in output.decode("ascii").splitlines()]
-    assert text["text"] == "grüße" and data["hex"] == "ff00" and "text" not in data
-    assert data["sequence"] == text["sequence"] + 1
-    for document in (text, data):
-        assert document["peer"] == first.peer_id and document["channel"] == "c"
-        check_document(document, "recv", "recv")
-
-
-def test_sub_prints_one_object_per_line(shared_pair):
-    first, second = shared_pair
-    with running(second, "sub", "news", "--count=2", "--json") as process:
-        wait_started(second)
-        wait_until(lambda: json_of(first.ctl("subs", "news", "--json"))["peers"], "it is known")
-        for node in (first, second):
-            assert node.ctl("pub", "news", "text").returncode == DONE
-        output, errors = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, errors) == (DONE, b"")
-    for line in output.decode("ascii").splitlines():
-        document = json.loads(line)
-        assert document["local"] is (document["peer"] == second.peer_id)
-        check_document(document, "sub", "sub")
-@pytest.mark.parametrize("mode", ["--json", "--json=lines"])
-def test_kv_watch_prints_one_object_per_change(shared_pair, mode):
-    first, second = shared_pair
-    with running(second, "kv", "watch", "w/", "--count=3", mode) as process:
-        wait_started(second)
-        writer = first.client()
-        writer.call("storage.put", {"key": "other"}, body=b"x")
-        writer.call("storage.put", {"key": "w/1", "type": "int64"}, body=b"\xff" * 8)
-        writer.call("storage.put", {"key": "w/2"}, body=b"\xff\x00")
-        writer.call("storage.remove", {"key": "w/1"})
-        output, errors = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, errors) == (DONE, b"")
-    number, data, removed = [json.loads(line) for line in output.decode("ascii").splitlines()]
-    assert (number["key"], number["type"], number["text"]) == ("w/1", "int64", "-1")
-    assert (data["key"], data["hex"]) == ("w/2", "ff00")
-    assert (removed["key"], removed["deleted"], removed["bytes"]) == ("w/1", True, 0)
-    for document in (number, data, removed):
-        assert document["remote"] is True and document["origin"] == first.peer_id
-        check_document(document, "kv watch", "kv watch")
-
-
-def test_kv_keeps_values_of_every_kind(shared_pair):
-    first, second = shared_pair
-    for kind, given, shown in (("string", "a b", "a b"), ("int64", "-9", "-9"), ("json", "[1]", "[1]"),
-                               ("double", "0.1", "0.10000000000000001"), ("binary", "", "")):
-        done = first.ctl("kv", "put", "--as=" + kind, "--", "kind", given)
-        assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
-        assert first.ctl("kv", "get", "kind").stdout == shown + "\n"
-        assert json_of(first.ctl("kv", "get", "kind", "--json"))["type"] == kind
-    wait_until(lambda: second.ctl("kv", "get", "kind").returncode == DONE, "the peer has it")
-    assert first.ctl("kv", "keys", "ki").stdout == "kind\n"
-    assert first.ctl("kv", "rm", "kind").returncode == DONE
-    assert first.ctl("kv", "rm", "kind").returncode == NOT_FOUND
-    done = first.ctl("kv", "get", "kind")
-    assert done.returncode == NOT_FOUND and "kind" in done.stderr
-    for words in (["kv", "put", "k", "x", "--as=int64"], ["kv", "put", "k", "[", "--as=json"],
-                  ["kv", "put", "k"], ["kv", "get"], ["kv", "burn", "k"], ["kv"],
-                  ["send", "all", "1", "--as=int64"]):
-        assert first.ctl(*words).returncode == USAGE, words
 
 
 # --- C2: frozen columns ---
@@ -297,14 +57,6 @@ def test_no_peers_are_no_lines(shared_daemon):
 
 
 # --- C3 and C4: exit codes, and one line with a remedy ---
-
-def fails(done, code, *words):
-    """One line on standard error, nothing on standard output."""
-    assert done.returncode == code, "exit %d: %s%s" % (done.returncode, done.stdout, done.stderr)
-    assert done.stdout == "" and re.fullmatch(r"ratsctl: [^\n]+\n", done.stderr), done.stderr
-    for word in words:
-        assert word in done.stderr, "%r is not in: %s" % (word, done.stderr)
-
 
 USAGE_MISTAKES = [
     (["frobnicate"], "ratsctl --help"), (["peer"], "peer takes ID"), (["status", "extra"], "--help"),
@@ -422,27 +174,6 @@ def test_a_full_disk_is_said(shared_daemon):
 
 # --- C5: colours ---
 
-def on_a_terminal(node, *words, **more):
-    """What ratsctl prints when standard output is a terminal."""
-    main, side = pty.openpty()
-    env = environment(node.directory, RATS_SOCKET=node.socket, TERM="xterm", **more)
-    if "NO_COLOR" not in more:
-        env.pop("NO_COLOR", None)
-    process = subprocess.Popen([RATSCTL] + list(words), env=env, stdin=subprocess.DEVNULL,
-                               stdout=side, stderr=subprocess.PIPE)
-    os.close(side)
-    output = b""
-    with contextlib.suppress(OSError):  # EIO: the other side is closed
-        while True:
-            data = os.read(main, 65536)
-            if not data:
-                break
-            output += data
-    os.close(main)
-    process.communicate(timeout=DEADLINE_S)
-    return output
-
-
 def test_colours_are_for_terminals(shared_daemon):
     assert b"\x1b[" in on_a_terminal(shared_daemon, "clients")
     assert b"\x1b[" not in on_a_terminal(shared_daemon, "clients", NO_COLOR="1")
@@ -536,6 +267,28 @@ def test_a_named_channel_and_no_other(shared_pair):
 def test_a_message_that_is_too_long(shared_daemon):
     with open("/dev/zero", "rb") as endless:
         fails(shared_daemon.ctl("send", "all", "-", stdin=endless), FAILED, "67108844")
+
+
+# --- kv ---
+
+def test_kv_keeps_values_of_every_kind(shared_pair):
+    first, second = shared_pair
+    for kind, given, shown in (("string", "a b", "a b"), ("int64", "-9", "-9"), ("json", "[1]", "[1]"),
+                               ("double", "0.1", "0.10000000000000001"), ("binary", "", "")):
+        done = first.ctl("kv", "put", "--as=" + kind, "--", "kind", given)
+        assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+        assert first.ctl("kv", "get", "kind").stdout == shown + "\n"
+        assert json_of(first.ctl("kv", "get", "kind", "--json"))["type"] == kind
+    wait_until(lambda: second.ctl("kv", "get", "kind").returncode == DONE, "the peer has it")
+    assert first.ctl("kv", "keys", "ki").stdout == "kind\n"
+    assert first.ctl("kv", "rm", "kind").returncode == DONE
+    assert first.ctl("kv", "rm", "kind").returncode == NOT_FOUND
+    done = first.ctl("kv", "get", "kind")
+    assert done.returncode == NOT_FOUND and "kind" in done.stderr
+    for words in (["kv", "put", "k", "x", "--as=int64"], ["kv", "put", "k", "[", "--as=json"],
+                  ["kv", "put", "k"], ["kv", "get"], ["kv", "burn", "k"], ["kv"],
+                  ["send", "all", "1", "--as=int64"]):
+        assert first.ctl(*words).returncode == USAGE, words
 
 
 # --- monitor ---
@@ -665,148 +418,3 @@ def test_monitor_ends_when_nobody_reads_on(shared_daemon):
         assert process.wait(DEADLINE_S) == -signal.SIGPIPE
         assert process.stderr.read() == b""
         process.stdout = None
-
-
-# --- a daemon that follows a script ---
-
-class ScriptedDaemon:
-    """Greets, answers session.start, and calls with what a test gives it; then sends events."""
-
-    HELLO = {
-        "version": [1, 0], "daemon": "1.0.0", "instance": "fake", "peer_id": "00" * 32,
-        "public_key": "11" * 32, "protocol": "librats/1.0", "security": "noise", "listen_port": 1,
-        "role": "control", "session": 1, "max_peers": 0,
-        "limits": {"message_bytes": 1, "queue_bytes": 1, "calls": 128}, "services": [], "peers": [],
-    }
-
-    def __init__(self, directory, answers=(), on_start=()):
-        self.directory = str(directory)
-        self.socket = os.path.join(self.directory, "fake.sock")
-        self.answers = {"hello": self.HELLO, "session.start": {}, "session.stop": {},
-                        "session.watch": {}, "channel.on": {"id": 7}}
-        self.answers.update(answers)
-        self.on_start = list(on_start)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.socket)
-        self.listener.listen()
-        self.connections = []
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def close(self):
-        self.listener.close()
-        for connection in self.connections:
-            connection.close()
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.connections.append(connection)
-                threading.Thread(target=self.speak, args=(connection,), daemon=True).start()
-
-    def speak(self, connection):
-        with contextlib.suppress(OSError, ValueError), connection.makefile("rwb") as stream:
-            header = stream.read(ratsipc.HEADER_SIZE)
-            while len(header) == ratsipc.HEADER_SIZE:
-                size, head_size, kind, _, frame_id = ratsipc.HEADER.unpack(header)
-                head = stream.read(size)[:head_size]
-                if kind == ratsipc.CALL:
-                    self.answer(stream, frame_id, json.loads(head)["m"])
-                stream.flush()
-                header = stream.read(ratsipc.HEADER_SIZE)
-        connection.close()
-
-    def answer(self, stream, frame_id, method):
-        answer = self.answers.get(method, {"e": "unknown_method", "code": -9, "text": "what?"})
-        if answer is None:
-            return  # never answered
-        stream.write(ratsipc.encode(ratsipc.FAIL if "e" in answer else ratsipc.REPLY, frame_id, answer))
-        if method == "session.start":
-            stream.flush()
-            for frame in self.on_start:
-                stream.write(frame)
-
-    def ctl(self, *words):
-        return subprocess.run(
-            [RATSCTL] + list(words), env=environment(self.directory, RATS_SOCKET=self.socket),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-            timeout=DEADLINE_S, universal_newlines=True)
-
-
-@pytest.fixture
-def scripted(tmp_path):
-    made = []
-
-    def make(**script):
-        made.append(ScriptedDaemon(tmp_path, **script))
-        return made[-1]
-    yield make
-    for one in made:
-        one.close()
-
-
-def event(number, name, **fields):
-    return ratsipc.encode(ratsipc.EVENT, number, {"v": name, "p": fields})
-
-
-def test_no_common_version(scripted):
-    node = scripted(answers={"hello": {"e": "version", "code": -9,
-                                       "text": "the daemon speaks 2.0, the client 1.0"}})
-    fails(node.ctl("status"), VERSION, node.socket, "2.0", "older")
-
-
-def test_a_method_an_older_daemon_does_not_know(scripted):
-    fails(scripted().ctl("clients"), VERSION, "older", "update")
-
-
-def test_a_daemon_that_does_not_answer(scripted):
-    node = scripted(answers={"peer.list": None})
-    fails(node.ctl("peers", "--timeout=0.3"), TIMEOUT, "peer.list")
-
-
-def test_a_prefix_that_two_peers_share(scripted):
-    peers = [{"peer": "abcd" + digit * 60, "ip": "::1", "port": 1} for digit in "01"]
-    node = scripted(answers={"peer.list": {"peers": peers}, "peer.get": peers[1]})
-    fails(node.ctl("peer", "ABCD"), USAGE, "2 connected peers", "more digits")
-    done = node.ctl("peer", "abcd1")
-    assert done.returncode == DONE and "[::1]:1" in done.stdout
-
-
-def test_fields_of_a_newer_daemon_are_passed_on(scripted):
-    node = scripted(answers={"instance.get": {"name": "fake", "version": "9.9", "brand_new": [1]}})
-    assert json_of(node.ctl("--json"))["brand_new"] == [1]
-    assert "9.9" in node.ctl().stdout
-
-
-def test_hostile_fields_of_a_daemon(scripted):
-    evil = "\x1b[2J\u202e\n"
-    node = scripted(
-        answers={"instance.get": dict.fromkeys(
-            ("name", "version", "socket", "peer_id", "protocol", "security", "data_directory"), evil),
-            "peer.list": {"peers": [{"peer": evil, "ip": evil, "transport": evil}]},
-            "log.get_level": {"level": evil},
-            "peer.get": {"e": "peer_not_found", "code": -5, "text": evil}},
-        on_start=[event(1, "peer." + evil, **{evil: evil, "list": [evil]})])
-    for words in (["status"], ["peers"], ["peers", "--format=tab"], ["status", "--json"],
-                  ["log-level"], ["peer", "ab" * 32], ["call", "log.get_level"],
-                  ["monitor", "--count=1"], ["monitor", "--count=1", "--json"]):
-        done = node.ctl(*words)
-        assert done.returncode in (DONE, NOT_FOUND), done.stderr
-        assert is_clean(without_tabs(done.stdout, 6) + done.stderr), words
-
-
-def test_a_gap_in_the_numbers_is_said(scripted):
-    node = scripted(on_start=[
-        event(3, "instance.changed", listen_port=1, max_peers=2),
-        event(10, "instance.changed", listen_port=2, max_peers=2),
-        event(11, "lost", channel=5, typed=0, topic=0, total=5),
-        event(12, "instance.changed", listen_port=3, max_peers=2)])
-    done = node.ctl("monitor", "--count=4")
-    assert [line.split(" ")[:3] for line in done.stdout.splitlines()] == [
-        ["3", "instance.changed", "listen_port=1"], ["0", "lost", "6"],
-        ["10", "instance.changed", "listen_port=2"], ["11", "lost", "5"],
-        ["12", "instance.changed", "listen_port=3"]]
-    done = node.ctl("monitor", "--since=10", "--count=2", "--json")
-    assert [json.loads(line)["sequence"] for line in done.stdout.splitlines()] == [0, 11, 12]
-    done = node.ctl("monitor", "instance.*", "--until=lo?t")
-    assert done.stdout.splitlines()[-1].startswith("11 lost 5 ")
