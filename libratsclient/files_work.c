@@ -143,6 +143,9 @@ static struct transfer *find_held(struct client *client, const json_t *fields)
 static void close_ended(struct transfer *transfer)
 {
     if (transfer->ended_ms != 0) {
+        if (transfer->holding != NULL && transfer->status == RATS_TRANSFER_COMPLETED) {
+            transfer->holding->made = false; /* an empty directory is also what was sent */
+        }
         holding_free(transfer->holding);
         transfer->holding = NULL;
     }

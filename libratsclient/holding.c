@@ -254,7 +254,8 @@ int holding_make_tree(const char *path, struct holding **ret_holding)
         return out_of_memory();
     }
     int rc = make_above(holding->path);
-    if (rc == 0 && mkdir(holding->path, 0777) < 0 && errno != EEXIST) {
+    holding->made = rc == 0 && mkdir(holding->path, 0777) == 0;
+    if (rc == 0 && !holding->made && errno != EEXIST) {
         struct stat info;
         rc = stat(holding->path, &info) == 0 ? 0 : -errno;
     }
@@ -323,6 +324,9 @@ void holding_free(struct holding *holding)
     close_parent(holding);
     if (holding->dir_fd >= 0) {
         (void)close(holding->dir_fd);
+    }
+    if (holding->made) {
+        (void)rmdir(holding->path); /* what has something in it stays */
     }
     free(holding->path);
     free(holding);

@@ -36,8 +36,9 @@ struct held_file {
 
 struct holding {
     enum role role;
-    char *path;           /* as the application named it, absolute */
-    int dir_fd;           /* of the tree, or of the directory a file goes to; -1 */
+    char *path; /* as the application named it, absolute */
+    bool made;  /* TARGET_TREE: the directory was not there, and goes when it stays empty */
+    int dir_fd; /* of the tree, or of the directory a file goes to; -1 */
     struct new_file file; /* TARGET_FILE */
     struct list wanted;   /* files of a tree that are not open yet */
     struct list files;    /* those whose descriptor the daemon has */
