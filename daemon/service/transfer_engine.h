@@ -53,7 +53,7 @@ struct transfer {
     enum transfer_state state;
     bool paused;
     bool lost;                         /* its link went; it waits for the peer */
-    bool resumed;                      /* has been lost before: stale chunks may come */
+    bool resumed;                      /* has been lost before: data of the old link may come */
     struct transfer_manifest manifest; /* without files once it has ended */
     char *name;                        /* NUL-terminated UTF-8, made safe to show */
     uint32_t file;                     /* next to be sent or taken, */

@@ -192,14 +192,11 @@ static void on_chunk(struct transfer_engine *engine, struct transfer *transfer,
     if (!transfer_is_open(transfer) || transfer->lost) {
         return;
     }
-    bool is_stale =
-        transfer->resumed && (frame->file < transfer->file ||
-                              (frame->file == transfer->file && frame->offset < transfer->offset));
-    if (is_stale) {
-        return; /* sent before the link was lost, and late */
+    bool is_next = frame->file == transfer->file && frame->offset == transfer->offset;
+    if (!is_next && transfer->resumed) {
+        return; /* of the link before, which another took over: it may still be read, in its turn */
     }
-    if (frame->file != transfer->file || frame->file >= manifest->count ||
-        frame->offset != transfer->offset ||
+    if (!is_next || frame->file >= manifest->count ||
         frame->data.size > manifest->files[frame->file].size - transfer->offset) {
         transfer_fail(engine, transfer,
                       "the peer sent data that does not follow what it sent before", now_ms);
@@ -222,12 +219,15 @@ static void on_file_end(struct transfer_engine *engine, struct transfer *transfe
                         const struct transfer_frame *frame, int64_t now_ms)
 {
     const struct transfer_manifest *manifest = &transfer->manifest;
-    if (!transfer_is_open(transfer) || transfer->lost ||
-        (transfer->resumed && frame->file < transfer->file)) {
+    if (!transfer_is_open(transfer) || transfer->lost) {
         return;
     }
-    if (frame->file != transfer->file || frame->file >= manifest->count ||
-        transfer->offset != manifest->files[frame->file].size) {
+    bool is_next = frame->file == transfer->file && frame->file < manifest->count &&
+                   transfer->offset == manifest->files[frame->file].size;
+    if (!is_next && transfer->resumed) {
+        return; /* of the link before */
+    }
+    if (!is_next) {
         transfer_fail(engine, transfer, "the peer ended a file before all of it had come", now_ms);
         return;
     }
