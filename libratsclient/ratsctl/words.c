@@ -178,6 +178,20 @@ bool pattern_matches(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
+char *size_format(uint64_t bytes, char ret_text[SIZE_SIZE])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double number = (double)bytes;
+    size_t unit = 0;
+    while (number >= 999.5) { /* "1000" would be a fourth digit */
+        number /= 1024;
+        unit++;
+    }
+    (void)snprintf(ret_text, SIZE_SIZE, unit == 0 || number >= 99.95 ? "%.0f %s" : "%.1f %s",
+                   number, units[unit]);
+    return ret_text;
+}
+
 char *age_format(uint64_t seconds, char ret_text[AGE_SIZE])
 {
     const uint64_t minutes = seconds / 60;

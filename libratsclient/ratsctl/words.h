@@ -12,6 +12,7 @@
 #define PEER_PREFIX_MIN   4
 #define PEER_SHORT        12 /* digits shown to people */
 #define AGE_SIZE          32
+#define SIZE_SIZE         16
 
 /* "host:port", "1.2.3.4:port" or "[v6]:port". 0 or -EINVAL. */
 int address_parse(const char *text, char ret_host[ADDRESS_HOST_SIZE], uint16_t *ret_port);
@@ -33,6 +34,9 @@ int seconds_parse(const char *text, int *ret_milliseconds);
 int duration_parse(const char *text, uint64_t *ret_seconds);
 /* "4096", "64K", "2M", "1G": bytes, in powers of 1024. 0 or -EINVAL. */
 int size_parse(const char *text, uint64_t *ret_bytes);
+
+/* "312 B", "4.0 KiB", "98.3 MiB", "1.2 GiB": three digits, in powers of 1024. Returns ret_text. */
+char *size_format(uint64_t bytes, char ret_text[SIZE_SIZE]);
 
 /* "42 s", "3 min 5 s", "2 h 10 min", "8 d 4 h". Returns ret_text. */
 char *age_format(uint64_t seconds, char ret_text[AGE_SIZE]);

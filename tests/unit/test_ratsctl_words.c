@@ -143,6 +143,28 @@ static void ages_use_the_two_largest_units(void **state)
     assert_true(strlen(age_format(UINT64_MAX, text)) < AGE_SIZE);
 }
 
+static void sizes_have_three_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {{0, "0 B"},
+                 {999, "999 B"},
+                 {1000, "1.0 KiB"},
+                 {4096, "4.0 KiB"},
+                 {102348, "99.9 KiB"},
+                 {102349, "100 KiB"},
+                 {1023 * 1024, "1.0 MiB"},
+                 {UINT64_C(98) << 20, "98.0 MiB"},
+                 {UINT64_C(1) << 30, "1.0 GiB"},
+                 {UINT64_MAX, "16.0 EiB"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[SIZE_SIZE];
+        assert_string_equal(size_format(cases[i].bytes, text), cases[i].text);
+    }
+}
+
 static void times_have_a_unit(void **state)
 {
     (void)state;
@@ -198,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_hostile_pattern_ends),
         cmocka_unit_test(numbers_are_digits_within_bounds),
         cmocka_unit_test(seconds_have_three_decimals),
+        cmocka_unit_test(sizes_have_three_digits),
         cmocka_unit_test(times_have_a_unit),
         cmocka_unit_test(sizes_have_a_unit),
         cmocka_unit_test(ages_use_the_two_largest_units),
