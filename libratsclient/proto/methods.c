@@ -909,6 +909,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .errors = ERRORS(E_NOT_SUPPORTED),
             .api = "rats_set_file_request_callback rats_set_directory_request_callback "
                    "rats_add_share_root rats_remove_share_root",
+            .ctl = "accept",
         },
     [M_TRANSFER_SEND] =
         {
@@ -923,6 +924,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED, E_TOO_LARGE, E_OPERATION_FAILED,
                              E_OUT_OF_MEMORY),
             .api = "rats_send_file rats_send_directory",
+            .ctl = "put",
         },
     [M_TRANSFER_REQUEST] =
         {
@@ -939,6 +941,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = TRANSFER_RESULT,
             .errors = ERRORS(E_PEER_NOT_FOUND, E_NOT_SUPPORTED, E_OUT_OF_MEMORY),
             .api = "rats_request_file rats_request_directory",
+            .ctl = "get",
         },
     [M_TRANSFER_ACCEPT] =
         {
@@ -955,6 +958,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .errors = ERRORS(E_NOT_FOUND, E_PEER_NOT_FOUND, E_TOO_LARGE, E_OPERATION_FAILED,
                              E_OUT_OF_MEMORY),
             .api = "rats_accept_file_transfer rats_accept_directory_transfer",
+            .ctl = "accept",
         },
     [M_TRANSFER_REJECT] =
         {
@@ -967,6 +971,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
             .api = "rats_reject_file_transfer rats_reject_directory_transfer",
+            .ctl = "accept",
         },
     [M_TRANSFER_PROVIDE] =
         {
@@ -1011,6 +1016,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
             .api = "rats_pause_file_transfer",
+            .ctl = "transfer",
         },
     [M_TRANSFER_RESUME] =
         {
@@ -1022,6 +1028,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
             .api = "rats_resume_file_transfer",
+            .ctl = "transfer",
         },
     [M_TRANSFER_CANCEL] =
         {
@@ -1033,6 +1040,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND),
             .api = "rats_cancel_file_transfer",
+            .ctl = "transfer",
         },
     [M_TRANSFER_GET] =
         {
@@ -1044,6 +1052,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .result = shape_transfer,
             .errors = ERRORS(E_NOT_FOUND),
             .api = "rats_get_file_transfer_progress_json",
+            .ctl = "transfer",
         },
     [M_TRANSFER_LIST] =
         {
@@ -1057,6 +1066,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
                                "one object for each transfer, oldest first", 0, 0, shape_transfer)),
             .errors = ERRORS(E_NOT_PERMITTED),
             .api = "rats_get_file_transfers_json",
+            .ctl = "transfers",
         },
     [M_TRANSFER_STATISTICS] =
         {

@@ -8,6 +8,7 @@
 
 #define BIT(option) (1u << (option))
 #define MOST_TOPICS 512 /* of one session */
+#define MOST_ROOTS  64
 
 const struct command commands[] = {
     {"status", "", M_INSTANCE_GET, 0, 0, 0, "what the daemon is and how it is doing", run_status},
@@ -50,6 +51,18 @@ const struct command commands[] = {
      "return once something is so", run_wait},
     {"kv", "get|put|rm|keys|watch|sync|stats [KEY] [VALUE|-]", M_STORAGE_GET, 1, 3,
      BIT(OPT_AS) | BIT(OPT_COUNT), "values shared with all programs and peers", run_kv},
+    {"put", "ID FILE|DIRECTORY", M_TRANSFER_SEND, 2, 2, BIT(OPT_NAME),
+     "send a file or a directory to a peer", run_put},
+    {"get", "ID PATH [TARGET]", M_TRANSFER_REQUEST, 2, 3, 0,
+     "fetch a file or a directory from a peer", run_get},
+    {"share", "DIRECTORY...", METHOD_COUNT, 1, MOST_ROOTS, BIT(OPT_COUNT),
+     "let peers get what is below directories", run_share},
+    {"accept", "DIRECTORY", M_TRANSFER_ACCEPT, 1, 1, BIT(OPT_COUNT) | BIT(OPT_PEER),
+     "take what peers send into a directory", run_accept},
+    {"transfers", "", M_TRANSFER_LIST, 0, 0, BIT(OPT_FORMAT) | BIT(OPT_ALL),
+     "the files and directories on their way", run_transfers},
+    {"transfer", "TRANSFER [pause|resume|cancel]", M_TRANSFER_GET, 1, 2, 0,
+     "one transfer in full, or what becomes of it", run_transfer},
     {"protocol", "list|describe [METHOD]", M_PROTOCOL_DESCRIBE, 1, 2, 0,
      "the methods, events and errors of the local protocol", run_protocol},
     {"call", "METHOD [JSON]", METHOD_COUNT, 1, 2, BIT(OPT_SHOW_SECRETS),

@@ -52,6 +52,12 @@ enum exit_code run_monitor(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_wait(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_protocol(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_kv(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_put(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_get(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_share(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_accept(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_transfers(struct ctl *ctl, char **arguments, int count);
+enum exit_code run_transfer(struct ctl *ctl, char **arguments, int count);
 enum exit_code run_call(struct ctl *ctl, char **arguments, int count);
 
 #endif

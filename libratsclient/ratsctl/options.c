@@ -12,8 +12,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_SOCKET] = {"--socket", "PATH", "the daemon's socket"},
     [OPT_INSTANCE] = {"--instance", "NAME", "the instance of that name instead of default"},
     [OPT_JSON] = {"--json", "[=lines]", "a JSON document, or one JSON object per line"},
-    [OPT_FORMAT] = {"--format", "tab",
-                    "fixed columns between tabs (peers, clients, topics, subs, bans)"},
+    [OPT_FORMAT] = {"--format", "tab", "fixed columns between tabs, for commands that list"},
     [OPT_COLOR] = {"--color", "auto|always|never", "colours; auto: on a terminal"},
     [OPT_TIMEOUT] = {"--timeout", "SECONDS", "give up after that long, in decimal"},
     [OPT_HELP] = {"--help", NULL, "this text, or that of a command"},
@@ -26,7 +25,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_COUNT] = {"--count", "N", "end after that many"},
     [OPT_UNTIL] = {"--until", "EVENT", "end behind the first event of that name or pattern"},
     [OPT_SINCE] = {"--since", "SEQ", "show only what has a higher sequence number"},
-    [OPT_PEER] = {"--peer", "ID", "wait: for that peer; connect: accept no other"},
+    [OPT_PEER] = {"--peer", "ID", "wait: for that peer; connect, accept: no other"},
     [OPT_PEERS] = {"--peers", "N", "wait until that many peers are connected"},
     [OPT_ONLINE] = {"--online", NULL, "wait until the daemon answers and listens"},
     [OPT_FOR] = {"--for", "TIME", "how long, as in 90, 30m, 2h or 7d; else until lifted"},
@@ -34,6 +33,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
     [OPT_MESSAGES] = {"--messages", "N", "messages in a second; 0 is any number"},
     [OPT_BYTES] = {"--bytes", "SIZE", "bytes in a second, as in 64K or 2M; 0 is any number"},
     [OPT_CLEAR] = {"--clear", NULL, "the limits of all hold again"},
+    [OPT_NAME] = {"--name", "NAME", "what the peer is shown instead of the file's own name"},
+    [OPT_ALL] = {"--all", NULL, "also those that ended in the last ten minutes"},
     [OPT_SHOW_SECRETS] = {"--show-secrets", NULL, "print private keys instead of hiding them"},
 };
 
@@ -152,6 +153,9 @@ static int take(struct options *options, enum option_id id, const char *value, c
         return 0;
     case OPT_REASON:
         options->reason = value;
+        return 0;
+    case OPT_NAME:
+        options->name = value;
         return 0;
     case OPT_JSON:
         return take_json(options, value, error, error_size);

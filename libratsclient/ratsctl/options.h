@@ -33,6 +33,8 @@ enum option_id {
     OPT_MESSAGES,
     OPT_BYTES,
     OPT_CLEAR,
+    OPT_NAME,
+    OPT_ALL,
     OPT_SHOW_SECRETS,
     OPTION_COUNT,
 };
@@ -72,6 +74,7 @@ struct options {
     const char *reason;
     uint64_t messages;
     uint64_t bytes;
+    const char *name;
     char **arguments; /* the command and what follows it; argv, reordered */
     int argument_count;
 };

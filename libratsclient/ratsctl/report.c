@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "ratsctl/bar.h"
 #include "util/text.h"
 
 #define LINE_SIZE 4096
@@ -36,6 +37,7 @@ enum exit_code report(enum exit_code code, const char *format, ...)
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     /* What was asked for is complete before the reason why the rest is not. */
+    bar_clear();
     (void)fflush(stdout);
     (void)fprintf(stderr, "%sratsctl:%s %s\n", colored ? "\033[31m" : "", colored ? "\033[0m" : "",
                   text_escape(bytes_from_string(text), line, sizeof line));

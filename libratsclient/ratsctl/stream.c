@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "proto/json_head.h"
+#include "ratsctl/interrupt.h"
 
 #define IDLE_MS 60000 /* one wait; how long all of them take is counted here */
 
@@ -81,10 +82,19 @@ static int on_batch(struct ctl *ctl, const struct stream_handler *handler, const
     return result;
 }
 
-enum exit_code stream_run(struct ctl *ctl, const struct stream_handler *handler, int timeout_ms)
+static enum exit_code start(struct ctl *ctl, const struct stream_handler *handler)
 {
     if (rats_start(ctl->client) != RATS_SUCCESS) {
         return session_report(ctl, "start of the session");
+    }
+    return handler->on_start == NULL ? EXIT_DONE : handler->on_start(handler->self);
+}
+
+enum exit_code stream_run(struct ctl *ctl, const struct stream_handler *handler, int timeout_ms)
+{
+    const enum exit_code code = start(ctl, handler);
+    if (code != EXIT_DONE) {
+        return code;
     }
     const int64_t deadline = stream_now_ms() + timeout_ms;
     uint64_t next = 0;
@@ -93,6 +103,9 @@ enum exit_code stream_run(struct ctl *ctl, const struct stream_handler *handler,
         int64_t wait = timeout_ms < 0 ? IDLE_MS : deadline - stream_now_ms();
         size_t size = 0;
         wait = wait < 0 ? 0 : wait > IDLE_MS ? IDLE_MS : wait;
+        if (interrupt_wait(rats_batch_fd(ctl->client), (int)wait)) {
+            wait = 0;
+        }
         const void *batch = rats_take_batch(ctl->client, (int)wait, &size);
         if (batch != NULL) {
             result = on_batch(ctl, handler, batch, size, &next);
@@ -100,6 +113,9 @@ enum exit_code stream_run(struct ctl *ctl, const struct stream_handler *handler,
             if (output_finish() != 0) {
                 return report(EXIT_FAILED, "cannot write to standard output");
             }
+        }
+        if (result == STREAM_GO_ON && interrupt_caught()) {
+            return EXIT_INTERRUPTED;
         }
         if (result == STREAM_GO_ON && timeout_ms >= 0 && stream_now_ms() >= deadline) {
             return EXIT_TIMEOUT;

@@ -14,6 +14,8 @@
 
 struct stream_handler {
     void *self;
+    /* The session is started, and nothing was read yet; EXIT_DONE: go on; or NULL. */
+    enum exit_code (*on_start)(void *self);
     /* An EVENT; fields is borrowed. sequence 0: the library made it, it has no number. */
     int (*on_event)(void *self, uint64_t sequence, const char *event, json_t *fields);
     /* The same with the body, in place of on_event; or NULL. */
@@ -29,7 +31,8 @@ struct stream_handler {
 int64_t stream_now_ms(void);
 
 /* Starts the session and feeds handler until it ends, the daemon goes away (EXIT_NO_DAEMON,
- * reported), or timeout_ms (negative: never) has passed: EXIT_TIMEOUT, not reported. */
+ * reported), interrupt.h caught a Ctrl-C (EXIT_INTERRUPTED), or timeout_ms (negative: never) has
+ * passed: EXIT_TIMEOUT, not reported. */
 enum exit_code stream_run(struct ctl *ctl, const struct stream_handler *handler, int timeout_ms);
 
 #endif

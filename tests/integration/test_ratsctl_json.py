@@ -1,49 +1,10 @@
 """ratsctl --json: every command, held against ratsctl-schema.json (usability.md C1)."""
 import json
-import os
-import re
 import subprocess
 
 import pytest
-from ctl import DONE, json_of, lines_of, running, wait_started
+from ctl import DONE, SCHEMA, check_document, json_of, lines_of, running, wait_started
 from daemons import DEADLINE_S, RATSCTL, wait_until
-
-HERE = os.path.dirname(os.path.realpath(__file__))
-
-with open(os.path.join(HERE, "ratsctl-schema.json"), encoding="utf-8") as schema_file:
-    SCHEMA = json.load(schema_file)
-
-KINDS = {
-    "text": lambda value: isinstance(value, str),
-    "uint": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
-    "bool": lambda value: isinstance(value, bool),
-    "real": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
-    "object": lambda value: isinstance(value, dict),
-    "id": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value),
-}
-
-
-def check(value, schema, where):
-    while isinstance(schema, str) and schema in SCHEMA:
-        schema = SCHEMA[schema]
-    if isinstance(schema, str):
-        assert KINDS[schema](value), "%s is %r, not %s" % (where, value, schema)
-    elif isinstance(schema, list):
-        assert isinstance(value, list), where
-        for item in value:
-            check(item, schema[0], where + "[]")
-    else:
-        expected = {name.rstrip("?") for name in schema}
-        required = {name for name in schema if not name.endswith("?")}
-        assert required <= set(value) <= expected, "%s has %s" % (where, sorted(value))
-        for name, kind in schema.items():
-            if name.rstrip("?") in value:
-                check(value[name.rstrip("?")], kind, "%s.%s" % (where, name))
-
-
-def check_document(document, schema, where):
-    assert document.pop("schema") == 1, where
-    check(document, schema, where)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +44,9 @@ ONCE = ("reconnect remove", "kv rm", "disconnect")  # what cannot be done twice
 def test_every_command_speaks_json(pair, command_table):
     first, second = pair
     recipe = recipes(first, second)
-    endless = {"recv", "sub"}
-    assert {name.split()[0] for name in recipe} | endless == set(command_table)
-    assert {name for name in SCHEMA if name.islower()} == set(recipe) | endless | {"kv watch"}
+    elsewhere = {"recv", "sub", "put", "get", "share", "accept", "transfers", "transfer"}
+    assert {name.split()[0] for name in recipe} | elsewhere == set(command_table)
+    assert {name for name in SCHEMA if name.islower()} == set(recipe) | elsewhere | {"kv watch", "transfer pause"}
     lists = {"peers": "PEER", "clients": "CLIENT", "topics": "TOPIC", "subs": "TOPIC",
              "subs of topic": "SUBSCRIBER", "known list": "KNOWN",
              "reconnect list": "TARGET", "bans": "BAN", "kv keys": "KEY"}

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import ratsipc
-from daemons import DEADLINE_S, RATSCTL, environment, wait_until
+from daemons import DEADLINE_S, RATSCTL, ROOT, environment, wait_until
 
 DONE, FAILED, USAGE, NO_DAEMON, DENIED, TIMEOUT, NOT_FOUND, VERSION = range(8)
 INTERRUPTED = 130
@@ -99,3 +99,41 @@ def on_a_terminal(node, *words, **more):
     os.close(main)
     process.communicate(timeout=DEADLINE_S)
     return output
+
+
+# --- what stands in its JSON ---
+
+with open(os.path.join(ROOT, "tests", "integration", "ratsctl-schema.json"), encoding="utf-8") as schema_file:
+    SCHEMA = json.load(schema_file)
+
+KINDS = {
+    "text": lambda value: isinstance(value, str),
+    "uint": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+    "bool": lambda value: isinstance(value, bool),
+    "real": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
+    "id": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value),
+}
+
+
+def check(value, schema, where):
+    while isinstance(schema, str) and schema in SCHEMA:
+        schema = SCHEMA[schema]
+    if isinstance(schema, str):
+        assert KINDS[schema](value), "%s is %r, not %s" % (where, value, schema)
+    elif isinstance(schema, list):
+        assert isinstance(value, list), where
+        for item in value:
+            check(item, schema[0], where + "[]")
+    else:
+        expected = {name.rstrip("?") for name in schema}
+        required = {name for name in schema if not name.endswith("?")}
+        assert required <= set(value) <= expected, "%s has %s" % (where, sorted(value))
+        for name, kind in schema.items():
+            if name.rstrip("?") in value:
+                check(value[name.rstrip("?")], kind, "%s.%s" % (where, name))
+
+
+def check_document(document, schema, where):
+    assert document.pop("schema") == 1, where
+    check(document, schema, where)
