@@ -17,10 +17,11 @@ class Offer(NamedTuple):
 
 
 def offer(number: int, files: Sequence[File], is_directory: bool, name: bytes = b"a name",
-          total: int = -1) -> bytes:
+          total: int = -1, count: int = -1) -> bytes:
+    """total and count lie when given."""
     payload = struct.pack(">BQBQH", OFFER, number, is_directory,
                           sum(size for _, size in files) if total < 0 else total, len(name)) + name
-    payload += struct.pack(">I", len(files))
+    payload += struct.pack(">I", len(files) if count < 0 else count)
     for path, size in files:
         payload += struct.pack(">H", len(path)) + path + struct.pack(">Q", size)
     return payload
