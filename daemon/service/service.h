@@ -58,9 +58,9 @@ struct service {
     void (*on_network_change)(void *self); /* the machine's addresses changed */
     void (*on_reload)(void *self); /* host_config() is another one: read what is reloadable */
     void (*on_session_stop)(void *self, uint64_t session); /* it is started no more, but there */
-    void (*on_session_end)(void *self, uint64_t session); /* drop what that client owned */
-    void (*stop)(void *self);                             /* accept no new work, flush */
-    void (*close)(void *self);                            /* free; undoes open */
+    void (*on_session_end)(void *self, uint64_t session);  /* drop what that client owned */
+    void (*stop)(void *self);                              /* accept no new work, flush */
+    void (*close)(void *self);                             /* free; undoes open */
 };
 
 #endif
