@@ -2,7 +2,7 @@
 machine could at most (pipeline.c) and what rsync and ncat do with the same files. bench/run drives this.
 
 Everything lies in memory (/dev/shm) where there is room, so that no disk is measured. CPU seconds are those of user
-and system time; the memory of a daemon is the most it had above what it had just before.
+and system time; the memory of a daemon is the most it had above what it had before the first transfer.
 """
 
 import json
@@ -48,13 +48,13 @@ def make_tree(path):
 
 
 class Watch:
-    """What a daemon spends from here on."""
+    """What a daemon spends from here on, and how much memory it has at most."""
 
-    def __init__(self, daemon):
+    def __init__(self, daemon, idle_kib):
         self.pid = daemon.process.pid
+        self.idle_kib = idle_kib
         with open("/proc/%d/clear_refs" % self.pid, "w") as file:
             file.write("5")  # the peak starts again at what it has now
-        self.memory_kib = self.status("VmRSS")
         self.cpu = self.cpu_seconds()
 
     def status(self, name):
@@ -70,13 +70,14 @@ class Watch:
         return self.cpu_seconds() - self.cpu
 
     def peak_mib(self):
-        return (self.status("VmHWM") - self.memory_kib) / 1024
+        return (self.status("VmHWM") - self.idle_kib) / 1024
 
 
 class Files:
     def __init__(self, bench, directory):
         self.program = os.path.join(bench.build, "bench", "files")
         self.bench = bench
+        self.idle_kib = bench.near.memory_kib(), bench.far.memory_kib()
         self.big = os.path.join(directory, "big")
         self.tree = os.path.join(directory, "tree")
         self.target = os.path.join(directory, "target")
@@ -101,7 +102,7 @@ class Files:
         """One transfer; what it took, and on which side."""
         self.empty_target()
         sink = self.sink()
-        near, far = Watch(self.bench.near), Watch(self.bench.far)
+        near, far = Watch(self.bench.near, self.idle_kib[0]), Watch(self.bench.far, self.idle_kib[1])
         done = subprocess.run(self.source(path), stdout=subprocess.PIPE, check=True)
         source = json.loads(done.stdout)
         received = json.loads(sink.stdout.readline())

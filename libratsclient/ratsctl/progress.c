@@ -9,7 +9,7 @@
 #include "ratsctl/words.h"
 #include "util/text.h"
 
-#define GAP       2u
+#define GAP       ((size_t)2)
 #define NAME_MIN  8u /* columns that the name keeps whatever else is shown */
 #define BAR_MIN   12u
 #define BAR_MAX   40u
@@ -66,12 +66,16 @@ struct tail {
 
 __attribute__((format(printf, 2, 3))) static void add(struct tail *tail, const char *format, ...)
 {
+    char part[TAIL_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    const int size =
-        vsnprintf(tail->text + tail->size, sizeof tail->text - tail->size, format, arguments);
+    (void)vsnprintf(part, sizeof part, format, arguments);
     va_end(arguments);
-    tail->size += size > 0 && tail->size + (size_t)size < sizeof tail->text ? (size_t)size : 0;
+    const size_t size = strlen(part);
+    if (tail->size + size < sizeof tail->text) {
+        memcpy(tail->text + tail->size, part, size + 1);
+        tail->size += size;
+    }
 }
 
 /* Each part takes the same room whatever the figures are, so that the bar does not tremble. */
@@ -150,8 +154,8 @@ static size_t put_name(const char *name, size_t columns, char *ret_text)
         size = fit(shown, columns - strlen(CUT_MARK), &used);
         used += strlen(CUT_MARK);
     }
-    memcpy(ret_text, shown, size);
-    (void)strcpy(ret_text + size, cut && columns > strlen(CUT_MARK) ? CUT_MARK : "");
+    shown[size] = '\0';
+    (void)stpcpy(stpcpy(ret_text, shown), cut && columns > strlen(CUT_MARK) ? CUT_MARK : "");
     return used;
 }
 
@@ -185,7 +189,8 @@ char *progress_format(const struct progress *progress, size_t width, char ret_li
         return ret_line;
     }
     if (behind >= width) {
-        return strcpy(ret_line, tail.text);
+        memcpy(ret_line, tail.text, tail.size + 1);
+        return ret_line;
     }
     const bool with_bar = i < CHOICE_COUNT;
     const size_t name_room = width - behind - (with_bar ? BAR_MIN + GAP : 0);
