@@ -53,7 +53,7 @@ void transfer_take_off_wire(struct transfer_engine *engine, struct transfer *tra
     }
 }
 
-static void forget(struct transfer_engine *engine, struct transfer *transfer)
+void transfer_forget(struct transfer_engine *engine, struct transfer *transfer)
 {
     list_remove(&transfer->node);
     (void)map_remove(&engine->by_key, bytes_from_string(transfer->key));
@@ -74,7 +74,7 @@ void transfer_engine_free(struct transfer_engine *engine)
     }
     LIST_EACH(&engine->all, node)
     {
-        forget(engine, CONTAINER_OF(node, struct transfer, node));
+        transfer_forget(engine, CONTAINER_OF(node, struct transfer, node));
     }
     map_fini(&engine->by_wire);
     map_fini(&engine->by_key);
@@ -484,7 +484,7 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
 {
     const struct transfer_limits *limits = &engine->limits;
     if (transfer_has_ended(transfer)) {
-        return transfer->ended_ms + (transfer->unseen ? 0 : TRANSFER_KEEP_MS);
+        return transfer->ended_ms + TRANSFER_KEEP_MS;
     }
     if (transfer->lost) {
         return transfer->lost_ms + limits->resume_ms;
@@ -499,7 +499,7 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
 static void expire(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)
 {
     if (transfer_has_ended(transfer)) {
-        forget(engine, transfer);
+        transfer_forget(engine, transfer);
     } else if (transfer->lost) {
         transfer_end(engine, transfer, TRANSFER_FAILED, "the peer did not come back in time",
                      now_ms);

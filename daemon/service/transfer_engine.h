@@ -7,7 +7,7 @@
  * Every frame counts only for a transfer with the peer it came from. Each transfer ends once:
  * on_end, after which its state never changes again and only its facts are kept for a while.
  * Callbacks may call any function here for any transfer, except engine_free(); a transfer lives at
- * least until the next transfer_engine_tick(). */
+ * least until the next transfer_engine_tick(), unless nobody was told of it. */
 #ifndef RATSD_SERVICE_TRANSFER_ENGINE_H
 #define RATSD_SERVICE_TRANSFER_ENGINE_H
 
@@ -74,7 +74,7 @@ struct transfer {
     uint64_t rate_bytes;
     uint64_t rate; /* bytes per second */
     char error[TRANSFER_ERROR_SIZE];
-    bool unseen;      /* nobody was told of it: its facts go once it has ended */
+    bool unseen; /* nobody was told of it: set in on_offer, it is gone once that has ended it */
     uint64_t session; /* the client's that has it; 0 = nobody's */
     void *owner;      /* whatever the owner of the engine keeps for it */
 };

@@ -25,6 +25,8 @@ struct transfer *transfer_new(struct transfer_engine *engine, const struct peer_
 /* 0, -EEXIST when the id is in use, -ENOMEM. */
 int transfer_put_on_wire(struct transfer_engine *engine, struct transfer *transfer, uint64_t id);
 void transfer_take_off_wire(struct transfer_engine *engine, struct transfer *transfer);
+/* Its facts go; on_forget. */
+void transfer_forget(struct transfer_engine *engine, struct transfer *transfer);
 /* Taken back before anybody heard of it. */
 void transfer_discard(struct transfer_engine *engine, struct transfer *transfer);
 /* Those with a peer in a state, one way. */

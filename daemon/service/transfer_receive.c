@@ -70,6 +70,9 @@ static void take_offer(struct transfer_engine *engine, struct transfer *transfer
     }
     transfer->directory = frame->is_directory;
     engine->callbacks->on_offer(engine->arg, transfer);
+    if (transfer->unseen && transfer_has_ended(transfer)) {
+        transfer_forget(engine, transfer); /* or a flood of them would have to be looked through */
+    }
 }
 
 /* An offer that is not even shown to anybody; whoever asked for it is told. */

@@ -181,8 +181,8 @@ static void on_pull(struct transfers *transfers, const struct peer_id *from, con
     }
     struct transfer_offer wish = {
         .peer = *from, .name = bytes_from_string(path), .directory = directory};
-    if (!transfers->enabled || transfers->stopping) {
-        refuse(transfers, from, id, "no files are sent from there");
+    if (!transfers->enabled || transfers->stopping || !shown_is_watched(transfers, directory)) {
+        refuse(transfers, from, id, "no program there serves requests");
         return;
     }
     if (transfer_asked(transfers->engine, &wish, transfers_now_ms(transfers), &transfer) < 0) {
@@ -194,11 +194,7 @@ static void on_pull(struct transfers *transfers, const struct peer_id *from, con
     errand->path = xstrdup(path);
     json_t *fields = transfers_requested_json(transfer, path,
                                               json_is_true(json_object_get(message, "recursive")));
-    if (!shown_begin(errand, EV_TRANSFER_REQUESTED, fields)) {
-        transfer->unseen = true;
-        transfer_refuse(transfers->engine, transfer, "no program there serves requests",
-                        transfers_now_ms(transfers));
-    }
+    (void)shown_begin(errand, EV_TRANSFER_REQUESTED, fields);
 }
 
 static void on_pull_cancel(struct transfers *transfers, const struct peer_id *from, const char *id)

@@ -137,6 +137,8 @@ json_t *transfers_statistics_json(const struct transfers *transfers,
                                   int64_t now_ms);
 
 /* transfers_shown.c: who may answer what a peer offers or asks for (api.md D19) */
+/* Whether any started session watches such things. */
+bool shown_is_watched(const struct transfers *transfers, bool directory);
 /* Shows it to whoever watches such things; false when nobody does. */
 bool shown_begin(struct errand *errand, enum event_id event, json_t *fields);
 bool shown_has(const struct errand *errand, uint64_t session);

@@ -12,6 +12,18 @@ static bool watches(const struct transfers *transfers, const struct transfer_cli
     return wants && host_session_is_started(transfers->host, client->session);
 }
 
+bool shown_is_watched(const struct transfers *transfers, bool directory)
+{
+    size_t cursor = 0;
+    const struct transfer_client *client;
+    while ((client = map_next(&transfers->clients, &cursor)) != NULL) {
+        if (watches(transfers, client, directory)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void show(struct errand *errand, uint64_t session)
 {
     errand->shown = xrealloc(errand->shown, (errand->shown_count + 1) * sizeof *errand->shown);

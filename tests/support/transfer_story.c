@@ -50,7 +50,10 @@ static void on_offer(void *arg, struct transfer *transfer)
     struct story_side *side = arg;
     side->offers++;
     side->offered = transfer;
-    if (side->accepts) {
+    if (side->ignores) {
+        transfer->unseen = true;
+        transfer_refuse(side->engine, transfer, "nobody is there", story_now_ms);
+    } else if (side->accepts) {
         transfer_accept(side->engine, transfer, story_now_ms);
     }
 }

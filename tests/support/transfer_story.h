@@ -26,6 +26,7 @@ struct story_side {
     bool slow_disk;     /* nothing is on disk until story_write() */
     uint64_t unwritten;
     bool accepts; /* offers at once */
+    bool ignores; /* them: tells nobody and refuses */
     enum transfer_op sent[STORY_MAX_FRAMES];
     size_t sent_count;
 };
