@@ -250,7 +250,9 @@ static void no_hostile_name_leaves_the_directory(void **state)
     json_array_foreach(names, i, row)
     {
         const struct bytes name = vectors_hex(vectors, row, "hex");
-        char *path = strndup(name.size == 0 ? "" : (const char *)name.data, name.size);
+        char *path = calloc(1, name.size + 1); /* it ends at a NUL within */
+        assert_non_null(path);
+        memcpy(path, name.size == 0 ? (const uint8_t *)"" : name.data, name.size);
         int fd = -1;
         uint32_t first = 0;
         assert_int_equal(holding_want(holding, 7, path), 0);
