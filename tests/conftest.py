@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 
 import daemons  # noqa: E402  (found through the line above)
+from factory import Factory  # noqa: E402
 from place import Place  # noqa: E402
 
 
@@ -66,27 +67,3 @@ def shared_pair(module_pair):
     yield module_pair
     for node in module_pair:
         node.close_clients()
-
-
-class Factory:
-    """Makes daemons and ends them."""
-
-    def __init__(self):
-        self.made = []
-
-    def make(self, **options):
-        made = daemons.Daemon(**options)
-        self.made.append(made)
-        return made
-
-    def __call__(self, **options):
-        return self.make(**options).start()
-
-    def close(self):
-        faults = []
-        for made in reversed(self.made):
-            try:
-                made.stop()
-            except AssertionError as fault:
-                faults.append(str(fault))
-        assert not faults, "\n".join(faults)

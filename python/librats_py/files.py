@@ -2,7 +2,7 @@
 
 import os
 import threading
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from .base import ClientBase
 from .callbacks import (
@@ -22,7 +22,10 @@ from .transfers import ENDED, Watch
 
 __all__ = ["FileMethods", "Path"]
 
-Path = Union[str, bytes, "os.PathLike[Any]"]
+if TYPE_CHECKING:
+    Path = Union[str, bytes, "os.PathLike[Any]"]
+else:
+    Path = Union[str, bytes, os.PathLike]
 
 # In batch mode the library calls nothing; it only notes what is wanted.
 _NO_FILES = FileRequestCallbackType(lambda *arguments: None)

@@ -39,11 +39,15 @@ _skim = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=len, parse_f
 
 def parse_json(text: str) -> Any:
     """The value; ValueError when it is not JSON, RecursionError when Python cannot build it."""
+    if _may_be_too_deep(text) and not walk_json(text):
+        raise ValueError("it is not JSON, or nested deeper than {} levels".format(MAX_DEPTH))
     return _refuse_half_pairs(_decode(text), text)
 
 
 def is_json(text: str) -> bool:
     """Whether it is one JSON value, nested at most ``MAX_DEPTH`` levels."""
+    if _may_be_too_deep(text):
+        return walk_json(text)
     try:
         _refuse_half_pairs(_skim(text), text)
     except ValueError:
@@ -51,6 +55,11 @@ def is_json(text: str) -> bool:
     except RecursionError:
         return walk_json(text)
     return True
+
+
+def _may_be_too_deep(text: str) -> bool:
+    """Some versions of Python read deeper than others."""
+    return text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _refuse_half_pairs(value: Any, text: str) -> Any:

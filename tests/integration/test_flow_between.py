@@ -12,6 +12,7 @@ import time
 import pytest
 import ratsipc
 from daemons import ROOT, link, plain_ratsd, wait_until
+from factory import Factory
 from flow import Frozen, Reader, Sender, checked, held_up_at
 
 STALL_S = 30  # a link that takes nothing for so long is closed
@@ -44,8 +45,7 @@ class Stalled:
 
 @pytest.fixture(scope="module", autouse=True)
 def stalled():
-    import conftest  # pylint: disable=import-outside-toplevel
-    factory = conftest.Factory()
+    factory = Factory()
     story = Stalled(*(factory(name=name) for name in "ab"))
     yield story
     story.second.process.send_signal(signal.SIGCONT)
