@@ -86,7 +86,8 @@ struct transfer_options {
 
 /* What may change while it runs. */
 struct transfer_limits {
-    size_t pending_per_peer; /* undecided offers of one peer, and as many requests */
+    size_t pending_per_peer; /* undecided offers of one peer */
+    size_t asked_per_peer;   /* undecided requests of one peer */
     size_t wanted_per_peer;  /* requests to one peer without an offer */
     size_t active_per_peer;  /* transfers with one peer, both ways */
     size_t max_files;

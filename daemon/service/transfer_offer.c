@@ -136,7 +136,7 @@ static int begin_request(struct transfer_engine *engine, const struct transfer_o
     enum transfer_state state = sending ? TRANSFER_PENDING : TRANSFER_STARTING;
     const struct transfer_limits *limits = &engine->limits;
     if (transfer_count(engine, &wish->peer, state, sending) >=
-            (sending ? limits->pending_per_peer : limits->wanted_per_peer) ||
+            (sending ? limits->asked_per_peer : limits->wanted_per_peer) ||
         transfer_engine_active(engine, &wish->peer) >= limits->active_per_peer) {
         return -EDQUOT;
     }

@@ -56,11 +56,11 @@ static const struct config_item transfers_config[] = {
                 "too; 0 is not at all."},
     {.key = "max_pending_per_peer",
      .type = CONFIG_UINT,
-     .default_text = "16",
+     .default_text = "64",
      .min = 1,
      .max = 1024,
      .reloadable = true,
-     .summary = "Offers of one peer that wait for an answer, and as many requests."},
+     .summary = "Offers of one peer that wait for an answer."},
     {.key = "max_active_per_peer",
      .type = CONFIG_UINT,
      .default_text = "256",
@@ -485,7 +485,8 @@ static struct transfer_limits limits_of(const struct transfers *transfers)
     const struct config *config = host_config(transfers->host);
     return (struct transfer_limits){
         .pending_per_peer = config_size(config, SECTION, "max_pending_per_peer"),
-        .wanted_per_peer = 64, /* api.md 7.5 */
+        .asked_per_peer = 16, /* both api.md 7.5 */
+        .wanted_per_peer = 64,
         .active_per_peer = config_size(config, SECTION, "max_active_per_peer"),
         .max_files = config_size(config, SECTION, "max_files"),
         .offer_ms = (int64_t)config_uint(config, SECTION, "offer_timeout") * 1000,

@@ -321,6 +321,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct transfer_options options = {.first_id = 1, .seed = {1, 2}};
     static const struct transfer_limits limits = {
         .pending_per_peer = SOME,
+        .asked_per_peer = SOME,
         .wanted_per_peer = SOME,
         .active_per_peer = SOME + SOME,
         .max_files = MAX_FILES,

@@ -343,9 +343,8 @@ static void transfers_share_a_link_evenly_and_leave_room(void **state)
 static void sixty_four_at_once_all_arrive(void **state)
 {
     (void)state;
-    static const char *const options[] = {"max_pending_per_peer", "64", NULL};
     const char *offered[64];
-    start(options);
+    start(NULL);
     for (int i = 0; i < 64; i++) {
         (void)files_send(&a, &b, MB / 2 + (size_t)i);
         offered[i] = files_offered(&b, 1);
@@ -362,10 +361,9 @@ static void sixty_four_at_once_all_arrive(void **state)
 static void a_program_that_opens_no_files_stops_nobody_else(void **state)
 {
     (void)state;
-    static const char *const options[] = {"max_pending_per_peer", "64", NULL};
     static const size_t size = 5 * MB;
     const char *offered[20];
-    start(options);
+    start(NULL);
     b.opens_nothing = true;
     for (int i = 0; i < 20; i++) {
         (void)files_send_tree(&a, &b, 1, &size);

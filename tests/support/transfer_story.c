@@ -132,6 +132,7 @@ static void begin_side(struct story_side *side, struct story_side *other, uint8_
                                        .seed = {seed, 99}};
     struct transfer_limits limits = {
         .pending_per_peer = 4,
+        .asked_per_peer = 4,
         .wanted_per_peer = 3,
         .active_per_peer = 64,
         .max_files = 1000,

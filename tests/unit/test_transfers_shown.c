@@ -359,7 +359,6 @@ static void one_peer_may_have_sixteen_undecided_requests(void **state)
 static void one_peer_is_asked_for_sixty_four_things_at_once(void **state)
 {
     (void)state;
-    service_node_reload(&b.node, "transfer", "max_pending_per_peer", "100");
     for (int i = 0; i < 64; i++) {
         (void)ask("file", "x");
     }
