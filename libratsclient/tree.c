@@ -139,7 +139,7 @@ static int add_file(struct lister *lister, const char *path, uint64_t size)
 {
     struct tree *tree = lister->tree;
     const size_t path_size = strlen(path);
-    const char *fault = path_rule_check(bytes_make(path, path_size));
+    const char *fault = path_rule_check_offered(bytes_make(path, path_size));
     if (fault != NULL) {
         char why[160];
         (void)snprintf(why, sizeof why, "%s: no receiver would take that name; rename it", fault);

@@ -34,16 +34,19 @@ static bool take_listed(struct reader *reader, struct transfer_file *ret_file)
     return reader_ok(reader);
 }
 
+/* What is asked of the paths of a tree; NULL or the fault. */
+typedef const char *(*path_rule_fn)(struct bytes path);
+
 /* Two files of one name would overwrite each other. */
-static int check_names(const struct transfer_manifest *manifest, const uint64_t seed[2],
-                       const char **ret_fault)
+static int check_names(const struct transfer_manifest *manifest, path_rule_fn rule,
+                       const uint64_t seed[2], const char **ret_fault)
 {
     struct map names;
     int rc = 0;
     map_init(&names, seed);
     for (uint32_t i = 0; rc == 0 && i < manifest->count; i++) {
         struct transfer_file *file = &manifest->files[i];
-        *ret_fault = path_rule_check(file->path);
+        *ret_fault = rule(file->path);
         rc = *ret_fault == NULL ? map_insert(&names, file->path, file) : -EINVAL;
         if (rc == -EEXIST) {
             *ret_fault = "is there twice";
@@ -80,14 +83,16 @@ static int fill(struct transfer_manifest *manifest, struct bytes list, take_file
     return 0;
 }
 
-static int make(struct bytes list, take_file_fn take, uint32_t count, const uint64_t *seed,
-                struct transfer_manifest *ret_manifest, const char **ret_fault)
+/* Without a rule paths do not count. */
+static int make(struct bytes list, take_file_fn take, uint32_t count, path_rule_fn rule,
+                const uint64_t seed[2], struct transfer_manifest *ret_manifest,
+                const char **ret_fault)
 {
     struct transfer_manifest manifest = {0};
     *ret_fault = NULL;
     int rc = fill(&manifest, list, take, count);
-    if (rc == 0 && seed != NULL) { /* paths count */
-        rc = check_names(&manifest, seed, ret_fault);
+    if (rc == 0 && rule != NULL) {
+        rc = check_names(&manifest, rule, seed, ret_fault);
     }
     if (rc < 0) {
         transfer_manifest_fini(&manifest);
@@ -109,8 +114,8 @@ int transfer_manifest_from_offer(const struct transfer_frame *offer, size_t max_
         *ret_fault = "is not one file";
         return -EINVAL;
     }
-    return make(offer->files, take_offered, offer->file_count, offer->is_directory ? seed : NULL,
-                ret_manifest, ret_fault);
+    return make(offer->files, take_offered, offer->file_count,
+                offer->is_directory ? path_rule_check : NULL, seed, ret_manifest, ret_fault);
 }
 
 int transfer_manifest_from_body(struct bytes body, size_t max_files, const uint64_t seed[2],
@@ -131,7 +136,7 @@ int transfer_manifest_from_body(struct bytes body, size_t max_files, const uint6
         }
         count++;
     }
-    return make(body, take_listed, count, seed, ret_manifest, ret_fault);
+    return make(body, take_listed, count, path_rule_check_offered, seed, ret_manifest, ret_fault);
 }
 
 int transfer_manifest_single(struct bytes name, uint64_t size,

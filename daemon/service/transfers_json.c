@@ -73,13 +73,14 @@ json_t *transfers_requested_json(const struct transfer *transfer, const char *pa
                      is_deep ? "tree" : "flat");
 }
 
-/* Most of a path stands in JSON as it is; what does not takes twice as much. */
+/* Most of a path stands in JSON as it is. */
 static size_t size_in_json(struct bytes path)
 {
     static const size_t around = sizeof "{\"path\":\"\",\"size_bytes\":9223372036854775807},";
     size_t size = around + path.size;
     for (size_t i = 0; i < path.size; i++) {
-        size += path.data[i] == '"' || path.data[i] == '\\';
+        size += path.data[i] < 0x20 ? sizeof "\\u0000" - 2
+                                    : path.data[i] == '"' || path.data[i] == '\\';
     }
     return size;
 }

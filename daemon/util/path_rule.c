@@ -19,6 +19,20 @@ static size_t component_size(struct bytes rest)
     return size;
 }
 
+const char *path_rule_check_offered(struct bytes path)
+{
+    if (path.size > PATH_RULE_MAX_SIZE) {
+        return "has more than 4096 bytes";
+    }
+    if (!text_is_utf8(path)) {
+        return "is not UTF-8";
+    }
+    if (path.size > 0 && memchr(path.data, '\0', path.size) != NULL) {
+        return "has a zero byte";
+    }
+    return path_rule_is_safe(path) ? NULL : "is no path below a folder";
+}
+
 bool path_rule_is_safe(struct bytes path)
 {
     if (path.size == 0 || is_separator(path.data[0]) || (path.size > 1 && path.data[1] == ':')) {

@@ -22,5 +22,8 @@
 const char *path_rule_check(struct bytes path);
 /* Upstream's rule alone. */
 bool path_rule_is_safe(struct bytes path);
+/* The same for a path that is offered: what a receiver takes is the receiver's to say, so nothing
+ * is refused here but what none takes, and what cannot be said to a client. */
+const char *path_rule_check_offered(struct bytes path);
 
 #endif

@@ -378,6 +378,29 @@ def test_offers_without_end_are_capped(daemon, peers, programs):
     assert len(receiver.asked) < 100 and node.rss_kib() - before < 32 * KIB
 
 
+# --- what is offered to them ---
+
+def test_a_name_that_only_some_take(pair, peers, programs, target, tmp_path):
+    """What a receiver refuses is for the receiver to say: another takes it."""
+    names = ["12:30 photo", "con", "two\nlines", "sub/what\\ever"]
+    tree = write_tree(str(tmp_path / "tree"), {name: name.encode() for name in names})
+    node, other = pair
+    sender, receiver, peer = programs(node), programs(other, folder=target), peers(node)
+    wait_until(lambda: peer.id in sender.client.get_peer_ids(), "the peer is known")
+    transfer = sender.client.send_directory(peer.id, tree, "tree")
+    said = wire.decode_offer(peer.hear(wire.OFFER).payload)
+    assert sorted(name for name, _ in said.files) == sorted(os.fsencode(name) for name in names)
+    peer.say(wire.response(said.id, 1))
+    for number, (name, _) in enumerate(said.files):
+        assert peer.hear(wire.CHUNK).chunk() == (number, 0, name)
+    peer.say(wire.progress(said.id, sum(size for _, size in said.files)))
+    peer.say(wire.complete(said.id, 1))
+    assert sender.wait_end(transfer) == COMPLETED
+    refused = sender.send(receiver, tree)
+    assert sender.wait_end(refused) == CANCELLED and "a path in it" in sender.error(refused)
+    assert not receiver.asked and is_empty(target)
+
+
 # --- messages beside files ---
 
 def test_a_message_is_not_behind_a_file(daemon, peers, programs, tmp_path):

@@ -105,13 +105,22 @@ static void only_files_are_listed(void **state)
 static void a_name_no_receiver_takes_is_named(void **state)
 {
     (void)state;
-    scratch_write("bad\nname", "1");
+    scratch_write("c:\nname", "1");
     assert_int_equal(tree_list(root, true, &tree, problem), -EINVAL);
-    assert_non_null(strstr(problem, "'bad\\x0aname' "));
-    assert_int_equal(unlink(scratch_path("bad\nname")), 0);
+    assert_non_null(strstr(problem, "'c:\\x0aname' "));
+    assert_int_equal(unlink(scratch_path("c:\nname")), 0);
     scratch_write("not\xffutf8", "1");
     assert_int_equal(tree_list(root, true, &tree, problem), -EINVAL);
     assert_non_null(strstr(problem, "'not\\xffutf8' "));
+}
+
+static void a_name_that_some_receivers_take_is_listed(void **state)
+{
+    (void)state;
+    scratch_write("12:30", "1");
+    scratch_write("con", "1");
+    scratch_write("two\nlines", "1");
+    expect_list(true, "1 12:30\n1 con\n1 two\nlines\n");
 }
 
 static void a_directory_that_cannot_be_read_is_named(void **state)
@@ -137,6 +146,7 @@ int main(void)
         TEST(files_come_in_order_and_before_what_is_below),
         TEST(only_files_are_listed),
         TEST(a_name_no_receiver_takes_is_named),
+        TEST(a_name_that_some_receivers_take_is_listed),
         TEST(a_directory_that_cannot_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

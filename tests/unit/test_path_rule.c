@@ -95,6 +95,25 @@ static void the_fault_is_named(void **state)
     assert_string_equal(path_rule_check(bytes_make(NULL, 0)), "is empty");
 }
 
+static void what_a_receiver_may_refuse_may_be_offered(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ab:c", "12:30 photo.jpg", "con", "a\nb", "...", "a ",
+                                        "x."};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_null(path_rule_check_offered(bytes_from_string(names[i])));
+        assert_non_null(path_rule_check(bytes_from_string(names[i])));
+    }
+    char longest[PATH_RULE_MAX_SIZE + 2] = {0};
+    memset(longest, 'n', PATH_RULE_MAX_SIZE + 1);
+    assert_non_null(path_rule_check_offered(bytes_from_string(longest)));
+    assert_non_null(path_rule_check_offered(bytes_from_string("a:b")));
+    assert_non_null(path_rule_check_offered(bytes_from_string("a/../b")));
+    assert_non_null(path_rule_check_offered(bytes_from_string("\xff")));
+    assert_non_null(path_rule_check_offered(bytes_make("a\0b", 3)));
+    assert_non_null(path_rule_check_offered(bytes_make(NULL, 0)));
+}
+
 int main(int argc, char **argv)
 {
     assert_true(argc > 1);
@@ -104,6 +123,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_hostile_name_is_refused),
         cmocka_unit_test(ordinary_names_pass),
         cmocka_unit_test(the_fault_is_named),
+        cmocka_unit_test(what_a_receiver_may_refuse_may_be_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
