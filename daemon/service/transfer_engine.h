@@ -15,15 +15,18 @@
 #include "util/list.h"
 #include "util/peer_id.h"
 
-#define TRANSFER_WINDOW       (UINT64_C(4) * 1024 * 1024)
-#define TRANSFER_ACK_BYTES    (UINT64_C(256) * 1024)
-#define TRANSFER_PROGRESS_MS  100
-#define TRANSFER_TICK_MS      2000
-#define TRANSFER_KEEP_MS      600000 /* the facts of one that has ended, */
-#define TRANSFER_KEEP_COUNT   1024u  /* and of how many at most */
-#define TRANSFER_KEY_SIZE     33u    /* 32 digits and NUL */
-#define TRANSFER_ERROR_SIZE   513u
-#define TRANSFER_FIRST_ID_MIN (UINT64_C(1) << 32) /* api.md 7.4 */
+#define TRANSFER_WINDOW      (UINT64_C(4) * 1024 * 1024)
+#define TRANSFER_ACK_BYTES   (UINT64_C(256) * 1024)
+#define TRANSFER_PROGRESS_MS 100
+#define TRANSFER_TICK_MS     2000
+#define TRANSFER_KEEP_MS     600000 /* the facts of one that has ended, */
+#define TRANSFER_KEEP_COUNT  1024u  /* and of how many at most */
+/* What undecided offers make us keep, of one peer and of all: one alone is always let in. */
+#define TRANSFER_PENDING_BYTES     ((size_t)32 * 1024 * 1024)
+#define TRANSFER_PENDING_BYTES_ALL ((size_t)128 * 1024 * 1024)
+#define TRANSFER_KEY_SIZE          33u /* 32 digits and NUL */
+#define TRANSFER_ERROR_SIZE        513u
+#define TRANSFER_FIRST_ID_MIN      (UINT64_C(1) << 32) /* api.md 7.4 */
 
 /* Numbers as in api.md 4.3. */
 enum transfer_state {

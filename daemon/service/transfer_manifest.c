@@ -60,6 +60,7 @@ static int check_names(const struct transfer_manifest *manifest, path_rule_fn ru
 static int fill(struct transfer_manifest *manifest, struct bytes list, take_file_fn take,
                 uint32_t count)
 {
+    manifest->size = list.size + 1 + (count + 1) * sizeof *manifest->files;
     manifest->text = try_alloc(list.size + 1);
     manifest->files = try_alloc((count + 1) * sizeof *manifest->files);
     if (manifest->text == NULL || manifest->files == NULL) {

@@ -13,6 +13,7 @@ struct transfer_manifest {
     uint32_t count;
     uint64_t total; /* bytes of all files, at most INT64_MAX */
     uint8_t *text;  /* what the paths point into */
+    size_t size;    /* bytes that files and text take */
 };
 
 /* The files of a decoded OFFER. Those of a tree are held to the path rule; a single file's path is

@@ -85,9 +85,30 @@ static void turn_down(struct transfer_engine *engine, const struct peer_id *from
     }
 }
 
+/* Whether one more offer may wait for an answer: how many do, and what their lists take. */
+static bool has_room(const struct transfer_engine *engine, const struct peer_id *from, size_t size)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+    size_t bytes_all = 0;
+    LIST_EACH(&engine->all, node)
+    {
+        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
+        if (transfer->state == TRANSFER_PENDING && !transfer->sending) {
+            bool is_theirs = peer_id_equal(&transfer->peer, from);
+            count += is_theirs;
+            bytes += is_theirs ? transfer->manifest.size : 0;
+            bytes_all += transfer->manifest.size;
+        }
+    }
+    return count < engine->limits.pending_per_peer &&
+           (bytes == 0 || bytes + size <= TRANSFER_PENDING_BYTES) &&
+           (bytes_all == 0 || bytes_all + size <= TRANSFER_PENDING_BYTES_ALL);
+}
+
 /* Whether an offer is looked at at all; what was wanted of the peer, and it may answer. */
 static bool admits(struct transfer_engine *engine, const struct peer_id *from, uint64_t id,
-                   struct transfer **ret_wanted)
+                   size_t size, struct transfer **ret_wanted)
 {
     const struct transfer_limits *limits = &engine->limits;
     struct transfer *wanted = transfer_engine_find_wire(engine, from, id, false);
@@ -95,9 +116,8 @@ static bool admits(struct transfer_engine *engine, const struct peer_id *from, u
         return false; /* a second one with a live id */
     }
     engine->counts.offers++;
-    if (wanted == NULL &&
-        (transfer_count(engine, from, TRANSFER_PENDING, false) >= limits->pending_per_peer ||
-         transfer_engine_active(engine, from) >= limits->active_per_peer)) {
+    if (wanted == NULL && (!has_room(engine, from, size) ||
+                           transfer_engine_active(engine, from) >= limits->active_per_peer)) {
         answer_no(engine, from, id, "too many offers at once");
         return false;
     }
@@ -112,7 +132,7 @@ void transfer_engine_receive_offer(struct transfer_engine *engine, const struct 
 {
     char reason[160];
     struct transfer *wanted = NULL;
-    if (!admits(engine, from, frame->id, &wanted)) {
+    if (!admits(engine, from, frame->id, manifest->size, &wanted)) {
         transfer_manifest_fini(manifest);
         return;
     }
