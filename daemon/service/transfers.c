@@ -183,12 +183,17 @@ static void on_offer(void *arg, struct transfer *transfer)
     if (errand == NULL) {
         errand = errand_new(transfers, transfer);
     }
-    bool takes = transfers->enabled && !transfers->stopping;
-    if (!takes || !shown_begin(errand, EV_TRANSFER_OFFERED, transfers_offered_json(transfer))) {
+    const char *why = NULL;
+    if (!transfers->enabled || transfers->stopping) {
+        why = "no files are taken there";
+    } else if (!ctl_may_be_shown(transfers, transfer)) {
+        why = "nobody waits for it any more";
+    } else if (!shown_begin(errand, EV_TRANSFER_OFFERED, transfers_offered_json(transfer))) {
+        why = "no program there takes it";
+    }
+    if (why != NULL) {
         transfer->unseen = transfer->session == 0;
-        transfer_refuse(transfers->engine, transfer,
-                        takes ? "no program there takes it" : "no files are taken there",
-                        transfers_now_ms(transfers));
+        transfer_refuse(transfers->engine, transfer, why, transfers_now_ms(transfers));
     }
 }
 
@@ -228,24 +233,6 @@ static void on_file_end(void *arg, struct transfer *transfer, uint32_t file,
     }
 }
 
-/* Counts the time in which something of the session's runs, one way. */
-static void measure(struct errand *errand)
-{
-    const struct transfer *transfer = errand->transfer;
-    struct transfer_client *client = transfers_find_client(errand->transfers, transfer->session);
-    int64_t now_ms = transfers_now_ms(errand->transfers);
-    bool runs = transfer->state == TRANSFER_RUNNING && client != NULL;
-    if (runs && errand->span == NULL) {
-        errand->span = transfer->sending ? &client->sending : &client->receiving;
-        errand->span->since_ms = errand->span->running++ == 0 ? now_ms : errand->span->since_ms;
-    } else if (!runs && errand->span != NULL) {
-        if (--errand->span->running == 0) {
-            errand->span->total_ms += now_ms - errand->span->since_ms;
-        }
-        errand->span = NULL;
-    }
-}
-
 static void tell(struct errand *errand)
 {
     struct transfers *transfers = errand->transfers;
@@ -268,25 +255,9 @@ static void on_change(void *arg, struct transfer *transfer)
     if (transfer->state == TRANSFER_PAUSED || transfer->state == TRANSFER_RESUMING) {
         transfers_news(arg, &transfer->peer);
     }
-    measure(errand);
+    sums_measure(errand);
     pump_now(errand);
     tell(errand);
-}
-
-static void settle_client(const struct errand *errand)
-{
-    const struct transfer *transfer = errand->transfer;
-    struct transfer_client *client = transfers_find_client(errand->transfers, transfer->session);
-    if (client == NULL) {
-        return;
-    }
-    client->active--;
-    client->completed += transfer->state == TRANSFER_COMPLETED;
-    client->failed += transfer->state != TRANSFER_COMPLETED;
-    client->sent_bytes += transfer->sending ? transfer->acked : 0;
-    client->sent_files += transfer->sending ? transfer->files_done : 0;
-    client->received_bytes += transfer->sending ? 0 : transfer->written;
-    client->received_files += transfer->sending ? 0 : transfer->files_done;
 }
 
 static void log_end(struct transfers *transfers, const struct transfer *transfer)
@@ -311,8 +282,8 @@ static void log_end(struct transfers *transfers, const struct transfer *transfer
 static void on_end(void *arg, struct transfer *transfer)
 {
     struct errand *errand = errand_of(transfer);
-    measure(errand);
-    settle_client(errand);
+    sums_measure(errand);
+    sums_settle(errand);
     files_end(errand);
     if (!transfer->offered) {
         ctl_tell_end(errand);

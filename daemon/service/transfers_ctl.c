@@ -119,15 +119,40 @@ static bool parse_offer(const json_t *message, uint64_t *ret_id)
     return true;
 }
 
+/* The answer to a request of ours that is over crossed our saying so: its offer follows, and is not
+ * for anybody else. */
+static void turn_away(const struct transfers *transfers, const struct peer_id *from, const char *id,
+                      uint64_t offer)
+{
+    const struct transfer *transfer = transfer_engine_find(transfers->engine, id);
+    struct transfer_peer *peer = transfers_peer(transfers, from);
+    if (peer != NULL && transfer != NULL && transfer->pulled && !transfer->sending &&
+        transfer_has_ended(transfer) && peer_id_equal(&transfer->peer, from)) {
+        peer->unwanted = offer;
+    }
+}
+
+bool ctl_may_be_shown(const struct transfers *transfers, const struct transfer *transfer)
+{
+    struct transfer_peer *peer = transfers_peer(transfers, &transfer->peer);
+    if (peer == NULL || peer->unwanted == 0 || peer->unwanted != transfer->id) {
+        return true;
+    }
+    peer->unwanted = 0;
+    return false;
+}
+
 static void on_pull_ok(struct transfers *transfers, const struct peer_id *from,
                        const json_t *message, const char *id)
 {
     struct transfer *transfer = find_wanted(transfers, from, id);
     uint64_t offer = 0;
+    bool is_number = parse_offer(message, &offer);
     if (transfer == NULL) {
+        turn_away(transfers, from, id, offer);
         return;
     }
-    if (!parse_offer(message, &offer) || transfer_expect(transfers->engine, transfer, offer) < 0) {
+    if (!is_number || transfer_expect(transfers->engine, transfer, offer) < 0) {
         transfer_fail(transfers->engine, transfer, "the peer answered in a way that is no answer",
                       transfers_now_ms(transfers));
     }

@@ -107,34 +107,3 @@ json_t *transfers_open_json(const struct transfer *transfer, uint32_t first, siz
     return json_pack("{s:s, s:I, s:o}", "transfer", transfer->key, "first", (json_int_t)first,
                      "files", files);
 }
-
-static int64_t span_ms(const struct span *span, int64_t now_ms)
-{
-    return span->total_ms + (span->running > 0 ? now_ms - span->since_ms : 0);
-}
-
-json_t *transfers_statistics_json(const struct transfers *transfers,
-                                  const struct transfer_client *client, int64_t age_ms,
-                                  int64_t now_ms)
-{
-    struct transfer_client sum = *client;
-    LIST_EACH(transfer_engine_all(transfers->engine), node)
-    {
-        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
-        if (transfer->session != client->session || transfer_has_ended(transfer)) {
-            continue;
-        }
-        sum.sent_bytes += transfer->sending ? transfer->acked : 0;
-        sum.sent_files += transfer->sending ? transfer->files_done : 0;
-        sum.received_bytes += transfer->sending ? 0 : transfer->written;
-        sum.received_files += transfer->sending ? 0 : transfer->files_done;
-    }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "uptime_seconds",
-                     (json_int_t)(age_ms / 1000), "sent_bytes", (json_int_t)sum.sent_bytes,
-                     "received_bytes", (json_int_t)sum.received_bytes, "sent_files",
-                     (json_int_t)sum.sent_files, "received_files", (json_int_t)sum.received_files,
-                     "active", (json_int_t)sum.active, "completed", (json_int_t)sum.completed,
-                     "failed", (json_int_t)sum.failed, "sending_ms",
-                     (json_int_t)span_ms(&sum.sending, now_ms), "receiving_ms",
-                     (json_int_t)span_ms(&sum.receiving, now_ms));
-}

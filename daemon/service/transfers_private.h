@@ -53,6 +53,7 @@ struct transfer_peer {
     struct list ready;      /* errands that may have something to send; the first is next */
     struct list unsent;     /* control frames that its full link did not take */
     struct long_list *list; /* of an offer that a worker looks at; it is not read meanwhile */
+    uint64_t unwanted;      /* id of an offer that answers a request which is over; 0 = none */
     size_t waiting;         /* bytes that came and are not on disk; */
     bool held;              /* too many: it is not read, */
     int64_t held_ms;        /* since then */
@@ -132,6 +133,12 @@ json_t *transfers_requested_json(const struct transfer *transfer, const char *pa
 /* At most TRANSFER_OPEN_FILES files and as many as fit; how many. */
 json_t *transfers_open_json(const struct transfer *transfer, uint32_t first, size_t most,
                             uint32_t *ret_count);
+
+/* transfers_sums.c */
+/* Counts the time in which something of the session's runs, one way: its state may have changed. */
+void sums_measure(struct errand *errand);
+/* It has ended: what it moved stays with its session. */
+void sums_settle(const struct errand *errand);
 json_t *transfers_statistics_json(const struct transfers *transfers,
                                   const struct transfer_client *client, int64_t age_ms,
                                   int64_t now_ms);
@@ -204,6 +211,8 @@ void pump_drop(struct transfer_peer *peer);
 void ctl_greet(struct transfers *transfers, const struct peer_id *to);
 void transfers_on_control(void *self, struct peer *from, const json_t *message);
 void transfers_on_request(void *self, struct request *request);
+/* False for an offer that answers a request of ours that is over. */
+bool ctl_may_be_shown(const struct transfers *transfers, const struct transfer *transfer);
 /* It ended before there was an offer: the peer that asked, or is asked, is told. */
 void ctl_tell_end(const struct errand *errand);
 /* Our offer with that id answers what the peer asked for. */

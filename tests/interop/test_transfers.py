@@ -8,7 +8,7 @@ import pytest
 import ratsipc
 from carrier import Carrier
 from daemons import ROOT, wait_until
-from filewire import (CANCEL, CHUNK, COMPLETE, FILE_END, PAUSE, PROGRESS, RESUME, WINDOW, chunk,
+from filewire import (CANCEL, CHUNK, COMPLETE, FILE_END, PAUSE, PROGRESS, RESPONSE, RESUME, WINDOW, chunk,
                       complete, control, decode, decode_offer, file_end, offer, progress, response)
 from peering import wire
 
@@ -478,6 +478,19 @@ def test_a_request_that_is_cancelled_tells_the_peer(linked):
     carrier.call("transfer.cancel", {"transfer": key})
     assert hear(link, "pull_cancel")["id"] == key
     assert carrier.wait_end(key)["state"] == "cancelled"
+
+
+def test_an_answer_that_crosses_the_cancel_is_shown_to_nobody(linked):
+    carrier, node, link = linked
+    key = ask(carrier, node, link)
+    carrier.call("transfer.cancel", {"transfer": key})
+    assert hear(link, "pull_cancel")["id"] == key
+    say(link, {"op": "pull_ok", "id": key, "offer": "17"})
+    send(link, offer(17, [(b"b", 3)], False, b"b"))
+    number, rest = wait_op(link, RESPONSE)
+    assert number == 17 and rest[0] == 0
+    send(link, offer(18, [(b"b", 3)], False, b"b"))  # another is an offer like any other
+    assert carrier.wait_offer()["transfer"] != key and not carrier.offers
 
 
 def test_a_peer_that_asks_is_served_by_a_program(linked, tmp_path):
