@@ -174,7 +174,8 @@ static void report(struct transfer_disk *disk)
 {
     const struct transfer_disk_callbacks *callbacks = disk->callbacks;
     const struct disk_work *work = disk->work;
-    struct disk_work did = {.wrote = work->wrote,
+    struct disk_work did = {.taken = work->taken,
+                            .wrote = work->wrote,
                             .whole = work->whole,
                             .verified_first = work->verified_first,
                             .verified = work->verified,
@@ -184,7 +185,10 @@ static void report(struct transfer_disk *disk)
     bool rewound = disk->rewinding && disk->turned && work->rehash == UINT64_MAX;
     disk->rewinding = disk->rewinding && !rewound;
     disk->turned = disk->turned && !rewound;
-    if (did.wrote > 0) {
+    if (did.taken > 0) {
+        callbacks->on_taken(disk->arg, did.taken);
+    }
+    if (did.wrote > 0 && !disk->dead) {
         callbacks->on_wrote(disk->arg, did.wrote, did.whole);
     }
     if (did.verified > 0 && !disk->dead) {
@@ -229,6 +233,7 @@ static void finish(struct transfer_disk *disk)
         report(disk);
     }
     if (!disk->dead) {
+        work->taken = 0;
         work->wrote = 0;
         work->whole = false;
         work->verified = 0;

@@ -12,13 +12,17 @@
 #include "core/worker.h"
 #include "wire/transfer.h"
 
-#define TRANSFER_AHEAD_FILES 32u /* descriptors a transfer has at most */
+#define TRANSFER_AHEAD_FILES 32u  /* descriptors a transfer has at most */
+#define TRANSFER_ITEM_COST   128u /* of a chunk or an end that waits, whatever its size */
 
 struct transfer_disk;
 
 struct transfer_disk_callbacks {
     /* Sender: transfer_disk_piece() may have something. */
     void (*on_pieces)(void *arg);
+    /* Receiver: what takes that much memory waits no more: for each write its size, for each write
+     * and end TRANSFER_ITEM_COST. */
+    void (*on_taken)(void *arg, size_t size);
     /* Receiver: so many more bytes are written; the last of them made a file's data whole. */
     void (*on_wrote)(void *arg, uint64_t size, bool file_is_whole);
     /* Receiver: these files have the hash that was said. */

@@ -60,6 +60,7 @@ struct disk_work {
     bool failed;
     char error[DISK_ERROR_SIZE];
     /* What one job did. */
+    size_t taken;
     uint64_t wrote;
     bool whole;
     uint32_t next_file; /* receiver: the first that is not verified */

@@ -21,12 +21,13 @@
 #define TRANSFER_TICK_MS     2000
 #define TRANSFER_KEEP_MS     600000 /* the facts of one that has ended, */
 #define TRANSFER_KEEP_COUNT  1024u  /* and of how many at most */
-/* What undecided offers make us keep, of one peer and of all: one alone is always let in. */
-#define TRANSFER_PENDING_BYTES     ((size_t)32 * 1024 * 1024)
-#define TRANSFER_PENDING_BYTES_ALL ((size_t)128 * 1024 * 1024)
-#define TRANSFER_KEY_SIZE          33u /* 32 digits and NUL */
-#define TRANSFER_ERROR_SIZE        513u
-#define TRANSFER_FIRST_ID_MIN      (UINT64_C(1) << 32) /* api.md 7.4 */
+/* What the lists of offers that have not ended take, of one peer and of all: one alone is always
+ * let in. */
+#define TRANSFER_LIST_BYTES     ((size_t)64 * 1024 * 1024)
+#define TRANSFER_LIST_BYTES_ALL ((size_t)256 * 1024 * 1024)
+#define TRANSFER_KEY_SIZE       33u /* 32 digits and NUL */
+#define TRANSFER_ERROR_SIZE     513u
+#define TRANSFER_FIRST_ID_MIN   (UINT64_C(1) << 32) /* api.md 7.4 */
 
 /* Numbers as in api.md 4.3. */
 enum transfer_state {

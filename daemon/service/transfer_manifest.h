@@ -22,8 +22,8 @@ struct transfer_manifest {
 int transfer_manifest_from_offer(const struct transfer_frame *offer, size_t max_files,
                                  const uint64_t seed[2], struct transfer_manifest *ret_manifest,
                                  const char **ret_fault);
-/* A client's body: for each file u64 size, u16 size of its path, both little-endian, the path. These
- * are held to what every receiver asks for, not to what we ask of others. */
+/* A client's body: for each file u64 size, u16 size of its path, both little-endian, the path.
+ * These are held to what every receiver asks for, not to what we ask of others. */
 int transfer_manifest_from_body(struct bytes body, size_t max_files, const uint64_t seed[2],
                                 struct transfer_manifest *ret_manifest, const char **ret_fault);
 /* One file. -EFBIG, -ENOMEM. */

@@ -85,7 +85,8 @@ static void turn_down(struct transfer_engine *engine, const struct peer_id *from
     }
 }
 
-/* Whether one more offer may wait for an answer: how many do, and what their lists take. */
+/* Whether one more offer may wait for an answer: how many do, and what the lists of all that have
+ * not ended take. */
 static bool has_room(const struct transfer_engine *engine, const struct peer_id *from, size_t size)
 {
     size_t count = 0;
@@ -94,16 +95,16 @@ static bool has_room(const struct transfer_engine *engine, const struct peer_id 
     LIST_EACH(&engine->all, node)
     {
         const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
-        if (transfer->state == TRANSFER_PENDING && !transfer->sending) {
+        if (!transfer->sending && !transfer_has_ended(transfer)) {
             bool is_theirs = peer_id_equal(&transfer->peer, from);
-            count += is_theirs;
+            count += is_theirs && transfer->state == TRANSFER_PENDING;
             bytes += is_theirs ? transfer->manifest.size : 0;
             bytes_all += transfer->manifest.size;
         }
     }
     return count < engine->limits.pending_per_peer &&
-           (bytes == 0 || bytes + size <= TRANSFER_PENDING_BYTES) &&
-           (bytes_all == 0 || bytes_all + size <= TRANSFER_PENDING_BYTES_ALL);
+           (bytes == 0 || bytes + size <= TRANSFER_LIST_BYTES) &&
+           (bytes_all == 0 || bytes_all + size <= TRANSFER_LIST_BYTES_ALL);
 }
 
 /* Whether an offer is looked at at all; what was wanted of the peer, and it may answer. */

@@ -339,6 +339,7 @@ static void run_receiver(struct disk_work *work)
         } else {
             write_item(work, item);
         }
+        work->taken += TRANSFER_ITEM_COST + (item->is_end ? 0 : item->size);
         list_remove(node);
         free(item);
     }

@@ -221,7 +221,7 @@ static void on_data(void *arg, struct transfer *transfer, uint32_t file, uint64_
         transfer_fail(transfers->engine, transfer, "out of memory", transfers_now_ms(transfers));
         return;
     }
-    flow_add(errand_of(transfer), data.size);
+    flow_add(errand_of(transfer), TRANSFER_ITEM_COST + data.size);
 }
 
 static void on_file_end(void *arg, struct transfer *transfer, uint32_t file,
@@ -230,7 +230,9 @@ static void on_file_end(void *arg, struct transfer *transfer, uint32_t file,
     struct transfers *transfers = arg;
     if (transfer_disk_end(errand_of(transfer)->disk, file, hash) < 0) {
         transfer_fail(transfers->engine, transfer, "out of memory", transfers_now_ms(transfers));
+        return;
     }
+    flow_add(errand_of(transfer), TRANSFER_ITEM_COST);
 }
 
 static void tell(struct errand *errand)

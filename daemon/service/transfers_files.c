@@ -13,11 +13,15 @@ static void on_pieces(void *arg)
     pump_now(arg);
 }
 
+static void on_taken(void *arg, size_t size)
+{
+    flow_sub(arg, size);
+}
+
 static void on_wrote(void *arg, uint64_t size, bool file_is_whole)
 {
     struct errand *errand = arg;
     struct transfers *transfers = errand->transfers;
-    flow_sub(errand, (size_t)size);
     transfer_wrote(transfers->engine, errand->transfer, size, file_is_whole,
                    transfers_now_ms(transfers));
     transfers_wake(transfers);
@@ -57,6 +61,7 @@ static void on_failed(void *arg, const char *why)
 
 static const struct transfer_disk_callbacks disk_callbacks = {
     .on_pieces = on_pieces,
+    .on_taken = on_taken,
     .on_wrote = on_wrote,
     .on_verified = on_verified,
     .on_room = on_room,

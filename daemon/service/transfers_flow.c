@@ -1,5 +1,6 @@
 /* What came from a peer and is not on disk yet is bounded by the window of each transfer, and for
- * all of them by the peer not being read: a slow disk slows its sender, as TCP would. A program
+ * all of them, however small the pieces are, by the peer not being read: a slow disk slows its
+ * sender, as TCP would. A program
  * that gives no descriptors must not do that to others: its transfers fail. */
 #include "service/transfers_private.h"
 

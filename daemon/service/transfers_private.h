@@ -54,7 +54,7 @@ struct transfer_peer {
     struct list unsent;     /* control frames that its full link did not take */
     struct long_list *list; /* of an offer that a worker looks at; it is not read meanwhile */
     uint64_t unwanted;      /* id of an offer that answers a request which is over; 0 = none */
-    size_t waiting;         /* bytes that came and are not on disk; */
+    size_t waiting;         /* memory of what came and is not on disk; */
     bool held;              /* too many: it is not read, */
     int64_t held_ms;        /* since then */
 };
@@ -83,7 +83,7 @@ struct errand {
     char pull_id[TRANSFER_KEY_SIZE]; /* the peer's id of its request; "" none */
     char *path;                      /* and what it asked for */
     bool answered;                   /* the peer knows that its request, or ours, is over */
-    size_t waiting;                  /* bytes that came and are not on disk */
+    size_t waiting;                  /* memory of what came and is not on disk */
     bool rewound;                    /* receiver whose link was lost: what is there is known */
     uint32_t rewound_file;
     uint64_t rewound_offset;

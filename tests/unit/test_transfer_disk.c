@@ -22,6 +22,7 @@
 /* What a disk told. */
 struct told {
     unsigned pieces;
+    size_t taken;
     uint64_t wrote;
     unsigned whole;
     uint32_t verified;
@@ -41,6 +42,11 @@ static void on_pieces(void *arg)
 {
     ((struct told *)arg)->pieces++;
     loop_quit(loop);
+}
+
+static void on_taken(void *arg, size_t size)
+{
+    ((struct told *)arg)->taken += size;
 }
 
 static void on_wrote(void *arg, uint64_t size, bool file_is_whole)
@@ -82,7 +88,7 @@ static void on_failed(void *arg, const char *why)
 }
 
 static const struct transfer_disk_callbacks callbacks = {
-    on_pieces, on_wrote, on_verified, on_room, on_rewound, on_failed,
+    on_pieces, on_taken, on_wrote, on_verified, on_room, on_rewound, on_failed,
 };
 
 static struct transfer_disk *disk_new(bool sending, struct told *told)
@@ -248,6 +254,8 @@ static void files_of_all_sizes_arrive_and_are_verified(void **state)
     assert_int_equal(transfer_disk_room(reader), TRANSFER_AHEAD_FILES - 7);
     wait_for(all_is_verified);
     assert_int_equal(writing.wrote, 300000 + 2 * CHUNK + 4);
+    const size_t chunks = 1 + 1 + 2 + (300000 / CHUNK + 1) + 1;
+    assert_int_equal(writing.taken, writing.wrote + (chunks + 7) * TRANSFER_ITEM_COST);
     assert_string_equal(reading.error, "");
     assert_int_equal(transfer_disk_room(writer), TRANSFER_AHEAD_FILES);
     for (uint32_t i = 0; i < 7; i++) {

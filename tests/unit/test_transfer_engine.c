@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -220,25 +221,27 @@ static bool offer_long(const struct peer_id *from, uint64_t id, size_t size)
 {
     struct transfer_frame frame = {
         .op = TRANSFER_OFFER, .id = id, .is_directory = true, .name = bytes_from_string("long")};
-    struct transfer_manifest manifest = {.size = size};
+    struct transfer_manifest manifest = {
+        .files = calloc(1, sizeof *manifest.files), .count = 1, .size = size};
     transfer_engine_receive_offer(story_b.engine, from, &frame, 0, &manifest, NULL, story_now_ms);
     return transfer_engine_find_wire(story_b.engine, from, id, false) != NULL;
 }
 
-static void lists_of_undecided_offers_are_limited(void **state)
+static void lists_of_files_are_limited(void **state)
 {
     (void)state;
     story_b.accepts = false;
-    assert_true(offer_long(&stranger, 1, TRANSFER_PENDING_BYTES * 2)); /* one alone */
+    assert_true(offer_long(&stranger, 1, TRANSFER_LIST_BYTES * 2)); /* one alone */
     assert_false(offer_long(&stranger, 2, 1));
     transfer_refuse(story_b.engine, story_b.offered, "", story_now_ms);
-    assert_true(offer_long(&stranger, 3, TRANSFER_PENDING_BYTES / 2));
-    assert_false(offer_long(&stranger, 4, TRANSFER_PENDING_BYTES / 2 + 1));
-    assert_true(offer_long(&stranger, 5, TRANSFER_PENDING_BYTES / 2));
+    assert_true(offer_long(&stranger, 3, TRANSFER_LIST_BYTES / 2));
+    transfer_accept(story_b.engine, story_b.offered, story_now_ms); /* which is kept as long */
+    assert_false(offer_long(&stranger, 4, TRANSFER_LIST_BYTES / 2 + 1));
+    assert_true(offer_long(&stranger, 5, TRANSFER_LIST_BYTES / 2));
     for (uint8_t i = 10; i < 13; i++) { /* of others, until there is no room for anybody */
-        assert_true(offer_long(&(struct peer_id){{i}}, 1, TRANSFER_PENDING_BYTES));
+        assert_true(offer_long(&(struct peer_id){{i}}, 1, TRANSFER_LIST_BYTES));
     }
-    assert_false(offer_long(&(struct peer_id){{13}}, 1, TRANSFER_PENDING_BYTES));
+    assert_false(offer_long(&(struct peer_id){{13}}, 1, TRANSFER_LIST_BYTES));
 }
 
 static void offer_hostile(const char *path, uint64_t first_size, uint64_t second_size)
@@ -598,7 +601,7 @@ int main(void)
         TEST(an_end_before_all_has_come_ends_it),
         TEST(a_sender_a_window_ahead_is_dropped),
         TEST(offers_of_one_peer_are_limited),
-        TEST(lists_of_undecided_offers_are_limited),
+        TEST(lists_of_files_are_limited),
         TEST(offers_that_lie_are_refused_without_asking),
         TEST(nobody_waits_for_ever),
         TEST(progress_is_told_ten_times_a_second),
