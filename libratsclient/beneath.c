@@ -78,12 +78,13 @@ static int take_component(const char **path, char ret_name[NAME_MAX + 1])
     return 0;
 }
 
-/* The directory `name` in dir_fd, made if it is missing and `make` says so. */
-static int enter(int dir_fd, const char *name, bool make)
+/* The directory `name` in dir_fd; with ret_made it is made if it is missing, and that is said. */
+static int enter(int dir_fd, const char *name, bool *ret_made)
 {
     int fd = openat(dir_fd, name, OPEN_DIRECTORY);
-    if (fd < 0 && errno == ENOENT && make) {
-        if (mkdirat(dir_fd, name, 0777) < 0 && errno != EEXIST) {
+    if (fd < 0 && errno == ENOENT && ret_made != NULL) {
+        *ret_made = mkdirat(dir_fd, name, 0777) == 0;
+        if (!*ret_made && errno != EEXIST) {
             return -errno;
         }
         fd = openat(dir_fd, name, OPEN_DIRECTORY);
@@ -91,15 +92,21 @@ static int enter(int dir_fd, const char *name, bool make)
     return fd < 0 ? -errno : fd;
 }
 
-/* Opens what holds the last component, one directory after another. */
-static int walk(int dir_fd, const char *path, bool make)
+/* Opens what holds the last component, one directory after another. With ret_made what is missing
+ * is made: the size of the path up to the first that was; 0: none was. */
+static int walk(int dir_fd, const char *path, size_t *ret_made)
 {
+    const char *at = path;
     int fd = openat(dir_fd, ".", OPEN_DIRECTORY);
     int rc = fd < 0 ? -errno : 0;
-    while (rc == 0 && strchr(path, '/') != NULL) {
+    while (rc == 0 && strchr(at, '/') != NULL) {
         char name[NAME_MAX + 1];
-        rc = take_component(&path, name);
-        const int next = rc < 0 ? rc : enter(fd, name, make);
+        bool made = false;
+        rc = take_component(&at, name);
+        const int next = rc < 0 ? rc : enter(fd, name, ret_made == NULL ? NULL : &made);
+        if (made && *ret_made == 0) {
+            *ret_made = (size_t)(at - path) - 1;
+        }
         (void)close(fd);
         fd = next;
         rc = next < 0 ? next : 0;
@@ -109,7 +116,7 @@ static int walk(int dir_fd, const char *path, bool make)
 
 static int open_by_component(int dir_fd, const char *path, int flags)
 {
-    const int parent = walk(dir_fd, path, false);
+    const int parent = walk(dir_fd, path, NULL);
     if (parent < 0) {
         return parent;
     }
@@ -138,8 +145,29 @@ int beneath_open_linked(int dir_fd, const char *path, int flags)
     return open_below(dir_fd, path, flags, NO_MAGIC_LINKS);
 }
 
-int beneath_make_parent(int dir_fd, const char *path)
+int beneath_make_parent(int dir_fd, const char *path, size_t *ret_made)
 {
     const int rc = check(path);
-    return rc < 0 ? rc : walk(dir_fd, path, true);
+    *ret_made = 0;
+    return rc < 0 ? rc : walk(dir_fd, path, ret_made);
+}
+
+void beneath_prune(int dir_fd, const char *path, size_t made)
+{
+    char shorter[PATH_MAX + 1];
+    if (made == 0 || strlen(path) >= sizeof shorter) {
+        return;
+    }
+    (void)strcpy(shorter, path);
+    int rc = 0;
+    for (char *slash = strrchr(shorter, '/');
+         rc == 0 && slash != NULL && (size_t)(slash - shorter) >= made;
+         slash = strrchr(shorter, '/')) {
+        *slash = '\0';
+        const int parent = walk(dir_fd, shorter, NULL);
+        rc = parent < 0 ? parent : unlinkat(parent, beneath_base(shorter), AT_REMOVEDIR);
+        if (parent >= 0) {
+            (void)close(parent);
+        }
+    }
 }

@@ -9,14 +9,19 @@
 #define LIBRATS_BENEATH_H
 
 #include <limits.h>
+#include <stddef.h>
 
 /* Opens an existing name with flags of open(2); "." is the directory itself. */
 int beneath_open(int dir_fd, const char *path, int flags);
 /* The same, but links are followed as long as they stay below the directory. Without openat2(2)
  * they are not followed either. */
 int beneath_open_linked(int dir_fd, const char *path, int flags);
-/* Opens the directory that holds path, making what is missing of it (mode 0777 less the umask). */
-int beneath_make_parent(int dir_fd, const char *path);
+/* Opens the directory that holds path, making what is missing of it (mode 0777 less the umask).
+ * *ret_made is the size of path up to the first directory that was made, 0 when none was, also when
+ * it fails. */
+int beneath_make_parent(int dir_fd, const char *path, size_t *ret_made);
+/* Removes the directories that were made for path, as far as they are empty. */
+void beneath_prune(int dir_fd, const char *path, size_t made);
 /* The last component of a path. */
 const char *beneath_base(const char *path);
 

@@ -275,8 +275,9 @@ int holding_make_tree(const char *path, struct holding **ret_holding)
 /* The end ----------------------------------------------------------------------------------- */
 
 /* The directory of a file of the tree, kept for the next; a negative errno. Borrowed. */
-static int parent_of(struct holding *holding, const char *path)
+static int parent_of(struct holding *holding, struct held_file *held)
 {
+    const char *path = held->path;
     const size_t size = (size_t)(beneath_base(path) - path);
     if (holding->parent != NULL && strlen(holding->parent) == size &&
         memcmp(holding->parent, path, size) == 0) {
@@ -284,7 +285,9 @@ static int parent_of(struct holding *holding, const char *path)
     }
     close_parent(holding);
     char *parent = strndup(path, size);
-    const int fd = parent == NULL ? -ENOMEM : beneath_make_parent(holding->dir_fd, path);
+    size_t made = 0;
+    const int fd = parent == NULL ? -ENOMEM : beneath_make_parent(holding->dir_fd, path, &made);
+    held->made = held->made == 0 ? made : held->made;
     if (fd < 0) {
         free(parent);
         return fd;
@@ -296,8 +299,11 @@ static int parent_of(struct holding *holding, const char *path)
 
 static void drop(struct holding *holding, struct held_file *held)
 {
-    const int parent = held->file.hidden[0] != '\0' ? parent_of(holding, held->path) : -1;
+    const int parent = held->file.hidden[0] != '\0' ? parent_of(holding, held) : -1;
     new_file_discard(&held->file, parent < 0 ? -1 : parent);
+    if (holding->made) { /* otherwise others may be about to put something there */
+        beneath_prune(holding->dir_fd, held->path, held->made);
+    }
     list_remove(&held->link);
     free(held);
 }
@@ -316,9 +322,9 @@ void holding_free(struct holding *holding)
         return;
     }
     holding_want_nothing(holding);
-    LIST_EACH(&holding->files, node)
-    {
-        drop(holding, CONTAINER_OF(node, struct held_file, link));
+    while (!list_is_empty(&holding->files)) {
+        /* The last first: the others' directories are empty then, if none is in place. */
+        drop(holding, CONTAINER_OF(holding->files.prev, struct held_file, link));
     }
     new_file_discard(&holding->file, holding->dir_fd);
     close_parent(holding);
@@ -379,7 +385,7 @@ static int open_source(const struct holding *holding, const struct held_file *he
 
 static int open_target(struct holding *holding, struct held_file *held)
 {
-    const int parent = parent_of(holding, held->path);
+    const int parent = parent_of(holding, held);
     int rc = parent < 0 ? parent : new_file_open(&held->file, parent);
     if (rc < 0) {
         return rc;
@@ -431,9 +437,10 @@ int holding_place(struct holding *holding, uint32_t number, char problem[HOLDING
     if (held == NULL || held->number != number || held->file.fd < 0) {
         return tell(problem, -EINVAL, holding->path);
     }
-    const int parent = parent_of(holding, held->path);
+    const int parent = parent_of(holding, held);
     const int rc =
         parent < 0 ? parent : new_file_place(&held->file, parent, beneath_base(held->path));
+    held->made = rc < 0 ? held->made : 0;
     return rc < 0 ? tell(problem, rc, held->path) : 0;
 }
 

@@ -30,6 +30,7 @@ enum role {
 struct held_file {
     struct list link;
     uint32_t number;
+    size_t made;          /* of path, for beneath_prune(); 0 once it is in place */
     struct new_file file; /* of a target, once it is open */
     char path[];          /* below the directory */
 };
@@ -37,7 +38,7 @@ struct held_file {
 struct holding {
     enum role role;
     char *path; /* as the application named it, absolute */
-    bool made;  /* TARGET_TREE: the directory was not there, and goes when it stays empty */
+    bool made;  /* TARGET_TREE: the directory was not there, and goes when nothing is in place */
     int dir_fd; /* of the tree, or of the directory a file goes to; -1 */
     struct new_file file; /* TARGET_FILE */
     struct list wanted;   /* files of a tree that are not open yet */

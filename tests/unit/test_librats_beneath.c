@@ -13,6 +13,7 @@
 #include "old_kernel.h"
 
 static int root;
+static size_t made;
 
 static int set_up(void **state)
 {
@@ -85,7 +86,7 @@ static void nothing_leads_out(void **state)
         if (beneath_open(root, hostile[i], O_RDONLY) >= 0) {
             fail_msg("'%s' was opened", hostile[i]);
         }
-        const int parent = beneath_make_parent(root, hostile[i]);
+        const int parent = beneath_make_parent(root, hostile[i], &made);
         assert_int_equal(parent >= 0, i >= count - 3);
         if (parent >= 0) {
             (void)close(parent);
@@ -113,20 +114,37 @@ static void links_are_followed_where_that_is_asked_for(void **state)
 static void parents_are_made_below_and_through_no_link(void **state)
 {
     (void)state;
-    int fd = beneath_make_parent(root, "x/y/z/file");
+    int fd = beneath_make_parent(root, "x/y/z/file", &made);
     assert_true(fd >= 0);
     (void)close(fd);
-    fd = beneath_make_parent(root, "x/y/z/file"); /* is there now */
+    fd = beneath_make_parent(root, "x/y/z/file", &made); /* is there now */
     assert_true(fd >= 0);
     (void)close(fd);
     struct stat info;
     assert_int_equal(stat(scratch_path("in/x/y/z"), &info), 0);
     assert_true(S_ISDIR(info.st_mode));
-    assert_true(beneath_make_parent(root, "up/made/file") < 0);
-    assert_true(beneath_make_parent(root, "down/made/file") < 0);
-    assert_int_equal(beneath_make_parent(root, "x/../../made/file"), -EXDEV);
+    assert_true(beneath_make_parent(root, "up/made/file", &made) < 0);
+    assert_true(beneath_make_parent(root, "down/made/file", &made) < 0);
+    assert_int_equal(beneath_make_parent(root, "x/../../made/file", &made), -EXDEV);
     assert_int_equal(stat(scratch_path("made"), &info), -1);
     assert_int_equal(scratch_count("in/a/b"), 1);
+}
+
+static void directories_that_were_made_go_as_far_as_they_are_empty(void **state)
+{
+    (void)state;
+    int fd = beneath_make_parent(root, "a/x/y/file", &made);
+    assert_int_equal(made, strlen("a/x"));
+    (void)close(fd);
+    scratch_write("in/a/x/other", "1");
+    beneath_prune(root, "a/x/y/file", made);
+    assert_int_equal(scratch_count("in/a/x"), 1);
+    assert_int_equal(unlink(scratch_path("in/a/x/other")), 0);
+    beneath_prune(root, "a/x/file", 0); /* made by somebody else */
+    assert_int_equal(scratch_count("in/a/x"), 0);
+    beneath_prune(root, "a/x/file", made);
+    assert_int_equal(access(scratch_path("in/a/x"), F_OK), -1);
+    assert_int_equal(access(scratch_path("in/a"), F_OK), 0);
 }
 
 static void a_path_longer_than_the_kernel_takes_is_walked(void **state)
@@ -141,11 +159,11 @@ static void a_path_longer_than_the_kernel_takes_is_walked(void **state)
         path[size++] = '/';
     }
     memcpy(path + size, "f", 2);
-    const int parent = beneath_make_parent(root, path);
+    const int parent = beneath_make_parent(root, path, &made);
     assert_true(parent >= 0);
-    const int made = openat(parent, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    assert_int_equal(write(made, "far", 3), 3);
-    (void)close(made);
+    const int file = openat(parent, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    assert_int_equal(write(file, "far", 3), 3);
+    (void)close(file);
     (void)close(parent);
     expect_text(beneath_open(root, path, O_RDONLY), "far");
 }
@@ -167,6 +185,7 @@ int main(void)
         TEST_OLD(links_are_followed_where_that_is_asked_for),
         TEST(parents_are_made_below_and_through_no_link),
         TEST_OLD(parents_are_made_below_and_through_no_link),
+        TEST(directories_that_were_made_go_as_far_as_they_are_empty),
         TEST(a_path_longer_than_the_kernel_takes_is_walked),
         TEST_OLD(a_path_longer_than_the_kernel_takes_is_walked),
     };

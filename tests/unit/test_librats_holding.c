@@ -210,8 +210,24 @@ static void a_received_tree_is_put_in_place_file_by_file(void **state)
     assert_string_equal(scratch_read("a/in/sub/two"), "sub/two");
     holding_free(holding); /* nothing is left of the other two */
     holding = NULL;
-    assert_int_equal(scratch_count("a/in/sub"), 2); /* two and deep/ */
-    assert_int_equal(scratch_count("a/in/sub/deep"), 0);
+    assert_int_equal(scratch_count("a/in/sub"), 1);
+}
+
+static void a_tree_of_which_nothing_arrived_leaves_nothing(void **state)
+{
+    (void)state;
+    int fds[4];
+    uint32_t first = 0;
+    assert_int_equal(holding_make_tree(scratch_path("in"), &holding), RATS_SUCCESS);
+    want(paths, 4);
+    assert_int_equal(holding_open_wanted(holding, 4, fds, &first, problem), 4);
+    for (size_t i = 0; i < 4; i++) {
+        (void)close(fds[i]);
+    }
+    assert_int_equal(access(scratch_path("in/sub/deep"), F_OK), 0);
+    holding_free(holding);
+    holding = NULL;
+    assert_int_equal(scratch_count("."), 0);
 }
 
 static void a_hostile_path_makes_nothing_outside(void **state)
@@ -315,6 +331,8 @@ int main(int argc, char **argv)
         TEST(what_became_a_link_or_a_pipe_is_not_sent),
         TEST(a_received_tree_is_put_in_place_file_by_file),
         TEST_OLD(a_received_tree_is_put_in_place_file_by_file),
+        TEST(a_tree_of_which_nothing_arrived_leaves_nothing),
+        TEST_OLD(a_tree_of_which_nothing_arrived_leaves_nothing),
         TEST(a_hostile_path_makes_nothing_outside),
         TEST_OLD(a_hostile_path_makes_nothing_outside),
         TEST(no_hostile_name_leaves_the_directory),
