@@ -12,7 +12,8 @@
 
 #include "core/sockaddr.h"
 
-#define MAX_PARTS 1024 /* IOV_MAX of Linux */
+#define MAX_PARTS     1024 /* IOV_MAX of Linux */
+#define NOTSENT_BYTES (256 * 1024)
 
 static int set_int(int fd, int level, int option, int value)
 {
@@ -188,6 +189,9 @@ void net_tune_tcp(int fd)
     (void)set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
     (void)set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
     (void)set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 120 * 1000);
+    /* Beyond what is under way, that much may wait in the kernel: the rest stays here, where what
+     * is urgent can still go before it. */
+    (void)set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES);
 }
 
 ssize_t net_write(int fd, const struct iovec *parts, int count)
