@@ -15,19 +15,15 @@
 #include "util/list.h"
 #include "util/peer_id.h"
 
-#define TRANSFER_WINDOW      (UINT64_C(4) * 1024 * 1024)
-#define TRANSFER_ACK_BYTES   (UINT64_C(256) * 1024)
-#define TRANSFER_PROGRESS_MS 100
-#define TRANSFER_TICK_MS     2000
-#define TRANSFER_KEEP_MS     600000 /* the facts of one that has ended, */
-#define TRANSFER_KEEP_COUNT  1024u  /* and of how many at most */
-/* What the lists of offers that have not ended take, of one peer and of all: one alone is always
- * let in. */
-#define TRANSFER_LIST_BYTES     ((size_t)64 * 1024 * 1024)
-#define TRANSFER_LIST_BYTES_ALL ((size_t)256 * 1024 * 1024)
-#define TRANSFER_KEY_SIZE       33u /* 32 digits and NUL */
-#define TRANSFER_ERROR_SIZE     513u
-#define TRANSFER_FIRST_ID_MIN   (UINT64_C(1) << 32) /* api.md 7.4 */
+#define TRANSFER_WINDOW       (UINT64_C(4) * 1024 * 1024)
+#define TRANSFER_ACK_BYTES    (UINT64_C(256) * 1024)
+#define TRANSFER_PROGRESS_MS  100
+#define TRANSFER_TICK_MS      2000
+#define TRANSFER_KEEP_MS      600000 /* the facts of one that has ended, */
+#define TRANSFER_KEEP_COUNT   1024u  /* and of how many at most */
+#define TRANSFER_KEY_SIZE     33u    /* 32 digits and NUL */
+#define TRANSFER_ERROR_SIZE   513u
+#define TRANSFER_FIRST_ID_MIN (UINT64_C(1) << 32) /* api.md 7.4 */
 
 /* Numbers as in api.md 4.3. */
 enum transfer_state {
@@ -95,6 +91,8 @@ struct transfer_limits {
     size_t wanted_per_peer;  /* requests to one peer without an offer */
     size_t active_per_peer;  /* transfers with one peer, both ways */
     size_t max_files;
+    size_t list_bytes; /* of the lists of peers' offers that have not ended; of one peer a quarter;
+                          one alone is always let in */
     int64_t offer_ms;  /* an offer waits for an answer, here and there; a request here */
     int64_t wanted_ms; /* a request to a peer waits for its offer */
     int64_t idle_ms;   /* without activity it fails */

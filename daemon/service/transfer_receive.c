@@ -103,8 +103,8 @@ static bool has_room(const struct transfer_engine *engine, const struct peer_id 
         }
     }
     return count < engine->limits.pending_per_peer &&
-           (bytes == 0 || bytes + size <= TRANSFER_LIST_BYTES) &&
-           (bytes_all == 0 || bytes_all + size <= TRANSFER_LIST_BYTES_ALL);
+           (bytes == 0 || bytes + size <= engine->limits.list_bytes / 4) &&
+           (bytes_all == 0 || bytes_all + size <= engine->limits.list_bytes);
 }
 
 /* Whether an offer is looked at at all; what was wanted of the peer, and it may answer. */

@@ -82,6 +82,14 @@ static const struct config_item transfers_config[] = {
      .max = 5000000,
      .reloadable = true,
      .summary = "Files of one directory."},
+    {.key = "max_list_bytes",
+     .type = CONFIG_SIZE,
+     .default_text = "256M",
+     .min = 1,
+     .max = 1UL << 40,
+     .reloadable = true,
+     .summary = "Memory for the lists of files of what one program sends, and for those of what "
+                "peers offer, of one peer a quarter; a list alone is always taken."},
     {0},
 };
 
@@ -462,6 +470,7 @@ static struct transfer_limits limits_of(const struct transfers *transfers)
         .wanted_per_peer = 64,
         .active_per_peer = config_size(config, SECTION, "max_active_per_peer"),
         .max_files = config_size(config, SECTION, "max_files"),
+        .list_bytes = config_size(config, SECTION, "max_list_bytes"),
         .offer_ms = (int64_t)config_uint(config, SECTION, "offer_timeout") * 1000,
         .wanted_ms = (int64_t)config_uint(config, SECTION, "request_timeout") * 1000,
         .idle_ms = (int64_t)config_uint(config, SECTION, "idle_timeout") * 1000,
@@ -476,6 +485,7 @@ static void read_config(struct transfers *transfers)
     transfers->chunk_size = config_size(config, SECTION, "chunk");
     transfers->active_per_session = config_size(config, SECTION, "max_active_per_session");
     transfers->max_files = config_size(config, SECTION, "max_files");
+    transfers->list_bytes = config_size(config, SECTION, "max_list_bytes");
 }
 
 static void transfers_on_reload(void *self)

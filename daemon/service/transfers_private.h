@@ -32,6 +32,7 @@ struct transfer_client {
     bool watches_files;
     bool watches_directories;
     size_t active;
+    size_t checking;     /* bytes of its lists of files that a worker looks at */
     uint64_t sent_bytes; /* of transfers that have ended */
     uint64_t received_bytes;
     uint64_t sent_files;
@@ -99,6 +100,7 @@ struct transfers {
     size_t chunk_size;
     size_t active_per_session;
     size_t max_files;
+    size_t list_bytes;
     bool enabled;
     bool stopping;
     uint64_t seed[2];

@@ -57,10 +57,20 @@ static void leave_errand(struct check *check)
     check->errand = NULL;
 }
 
+/* The list is looked at no more, or only in vain. */
+static void settle_list(const struct check *check, uint64_t session)
+{
+    struct transfer_client *client = transfers_find_client(check->transfers, session);
+    if (client != NULL) {
+        client->checking -= check->list.size;
+    }
+}
+
 static void on_cancel(void *arg)
 {
     struct check *check = arg;
     leave_errand(check);
+    settle_list(check, request_session(check->request));
     check->request = NULL;
     job_cancel(check->job);
 }
@@ -70,7 +80,6 @@ void check_drop(struct check *check)
     if (check != NULL) {
         check->errand->check = NULL;
         check->errand = NULL;
-        check->transfers = NULL; /* what it was for is gone */
     }
 }
 
@@ -86,6 +95,30 @@ bool transfers_is_crowded(const struct transfers *transfers, struct request *req
                  "'max_active_per_session' in [" TRANSFER_SECTION "] of the configuration",
                  client->active);
     return true;
+}
+
+/* What the lists of a session's transfers take, and those that are looked at: false, after the
+ * request was failed, when one more of that size would be too much. One alone is always let in. */
+static bool has_list_room(const struct transfers *transfers, struct request *request, size_t size)
+{
+    uint64_t session = request_session(request);
+    const struct transfer_client *client = transfers_find_client(transfers, session);
+    size_t bytes = client == NULL ? 0 : client->checking;
+    LIST_EACH(transfer_engine_all(transfers->engine), node)
+    {
+        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
+        bool counts = transfer->session == session && transfer->sending;
+        bytes += counts && !transfer_has_ended(transfer) ? transfer->manifest.size : 0;
+    }
+    if (bytes == 0 || bytes + size <= transfers->list_bytes) {
+        return true;
+    }
+    request_fail(
+        request, E_LIMIT,
+        "the lists of files of what this session sends take %zu bytes; wait for one of its "
+        "transfers, or raise 'max_list_bytes' in [" TRANSFER_SECTION "] of the configuration",
+        bytes);
+    return false;
 }
 
 /* Why something was not offered, or not asked for. */
@@ -293,6 +326,7 @@ static void on_checked(void *arg, void *data)
     struct check *check = data;
     struct request *request = check->request;
     bool for_errand = arg != NULL;
+    settle_list(check, request_session(request));
     if (for_errand && is_gone(check)) {
         request_fail(request, E_NOT_FOUND, "the peer took it back, or another session has it");
     } else if (check->check.result < 0) {
@@ -328,6 +362,10 @@ static void begin_check(struct check *check, struct transfers *transfers, struct
     if (errand != NULL) {
         errand->check = check;
     }
+    struct transfer_client *client = transfers_find_client(transfers, request_session(request));
+    if (client != NULL) {
+        client->checking += check->list.size;
+    }
     request_defer(request, on_cancel, check);
 }
 
@@ -346,6 +384,9 @@ static void check_file(struct transfers *transfers, struct request *request, str
 static void check_list(struct transfers *transfers, struct request *request, struct errand *errand)
 {
     struct bytes body = request_body(request);
+    if (!has_list_room(transfers, request, body.size)) {
+        return;
+    }
     struct check *check = xalloc(sizeof *check);
     struct list_check *list = &check->list;
     check->check.fd = -1;

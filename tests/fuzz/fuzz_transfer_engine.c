@@ -322,6 +322,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct transfer_limits limits = {
         .pending_per_peer = SOME,
         .asked_per_peer = SOME,
+        .list_bytes = 4096,
         .wanted_per_peer = SOME,
         .active_per_peer = SOME + SOME,
         .max_files = MAX_FILES,

@@ -136,6 +136,7 @@ static void begin_side(struct story_side *side, struct story_side *other, uint8_
         .wanted_per_peer = 3,
         .active_per_peer = 64,
         .max_files = 1000,
+        .list_bytes = STORY_LIST_BYTES,
         .offer_ms = 60000,
         .wanted_ms = 120000,
         .idle_ms = 60000,

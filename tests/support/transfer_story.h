@@ -6,6 +6,7 @@
 #include "service/transfer_engine.h"
 
 #define STORY_MAX_FRAMES 65536
+#define STORY_LIST_BYTES 1000000u /* of all; of one peer a quarter */
 
 struct story_side {
     struct transfer_engine *engine;

@@ -10,6 +10,7 @@
 #include "transfer_story.h"
 
 #define MB         (UINT64_C(1024) * 1024)
+#define LIST_BYTES (STORY_LIST_BYTES / 4)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, story_begin, story_end)
 
 static const struct peer_id stranger = {{3, 3, 3}};
@@ -231,17 +232,17 @@ static void lists_of_files_are_limited(void **state)
 {
     (void)state;
     story_b.accepts = false;
-    assert_true(offer_long(&stranger, 1, TRANSFER_LIST_BYTES * 2)); /* one alone */
+    assert_true(offer_long(&stranger, 1, LIST_BYTES * 2)); /* one alone */
     assert_false(offer_long(&stranger, 2, 1));
     transfer_refuse(story_b.engine, story_b.offered, "", story_now_ms);
-    assert_true(offer_long(&stranger, 3, TRANSFER_LIST_BYTES / 2));
+    assert_true(offer_long(&stranger, 3, LIST_BYTES / 2));
     transfer_accept(story_b.engine, story_b.offered, story_now_ms); /* which is kept as long */
-    assert_false(offer_long(&stranger, 4, TRANSFER_LIST_BYTES / 2 + 1));
-    assert_true(offer_long(&stranger, 5, TRANSFER_LIST_BYTES / 2));
+    assert_false(offer_long(&stranger, 4, LIST_BYTES / 2 + 1));
+    assert_true(offer_long(&stranger, 5, LIST_BYTES / 2));
     for (uint8_t i = 10; i < 13; i++) { /* of others, until there is no room for anybody */
-        assert_true(offer_long(&(struct peer_id){{i}}, 1, TRANSFER_LIST_BYTES));
+        assert_true(offer_long(&(struct peer_id){{i}}, 1, LIST_BYTES));
     }
-    assert_false(offer_long(&(struct peer_id){{13}}, 1, TRANSFER_LIST_BYTES));
+    assert_false(offer_long(&(struct peer_id){{13}}, 1, LIST_BYTES));
 }
 
 static void offer_hostile(const char *path, uint64_t first_size, uint64_t second_size)

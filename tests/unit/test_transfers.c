@@ -224,6 +224,28 @@ static void a_long_list_is_gone_with_its_link(void **state)
     free(sizes);
 }
 
+static void the_lists_of_one_program_are_limited(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"max_list_bytes", "100K", NULL};
+    static const uint8_t small[] = "\0\0\0\0\0\0\0\0\1\0f";
+    size_t *sizes = calloc(MANY, sizeof *sizes);
+    assert_non_null(sizes);
+    start(options);
+    const char *key = files_send_tree(&a, &b, MANY, sizes); /* one alone */
+    json_t *params =
+        json_pack("{s:s, s:s, s:s}", "peer", peer_id_format(service_node_id(&b.node)).text, "kind",
+                  "directory", "name", "small");
+    assert_int_equal(files_call(&a, 1, M_TRANSFER_SEND, json_incref(params),
+                                bytes_make(small, sizeof small - 1), -1),
+                     E_LIMIT);
+    assert_int_equal(files_do(&a, 1, M_TRANSFER_CANCEL, key), PROTO_ERROR_COUNT);
+    assert_int_equal(
+        files_call(&a, 1, M_TRANSFER_SEND, params, bytes_make(small, sizeof small - 1), -1),
+        PROTO_ERROR_COUNT);
+    free(sizes);
+}
+
 static void a_long_list_with_a_fault_is_refused(void **state)
 {
     (void)state;
@@ -585,6 +607,7 @@ int main(void)
         CASE(paths_of_an_event_fit_into_a_head),
         CASE(a_long_list_is_offered_and_what_follows_finds_it),
         CASE(a_long_list_is_gone_with_its_link),
+        CASE(the_lists_of_one_program_are_limited),
         CASE(a_long_list_with_a_fault_is_refused),
         CASE(sending_needs_a_peer_and_a_descriptor),
         CASE(a_list_with_a_hostile_path_is_refused_here_already),
