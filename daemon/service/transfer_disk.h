@@ -23,7 +23,7 @@ struct transfer_disk_callbacks {
     /* Receiver: what takes that much memory waits no more: for each write its size, for each write
      * and end TRANSFER_ITEM_COST. */
     void (*on_taken)(void *arg, size_t size);
-    /* Receiver: so many more bytes are written; the last of them made a file's data whole. */
+    /* Receiver: so many more bytes are written, and whether they made a file's data whole. */
     void (*on_wrote)(void *arg, uint64_t size, bool file_is_whole);
     /* Receiver: these files have the hash that was said. */
     void (*on_verified)(void *arg, uint32_t first, uint32_t count);

@@ -287,7 +287,7 @@ static void write_item(struct disk_work *work, const struct disk_item *item)
     (void)sha256_add(&work->hash, bytes_make(item->data, item->size));
     work->done += item->size;
     work->wrote += item->size;
-    work->whole = work->done == file->size;
+    work->whole = work->whole || work->done == file->size;
 }
 
 static void end_item(struct disk_work *work, const struct disk_item *item)

@@ -308,6 +308,25 @@ static void a_source_that_changes_is_found_out(void **state)
     close_both();
 }
 
+static void a_file_is_whole_whatever_follows_it(void **state)
+{
+    (void)state;
+    uint8_t hash[TRANSFER_HASH_SIZE];
+    const struct bytes text = bytes_from_string("abc");
+    assert_int_equal(sha256(text, hash), 0);
+    reader = NULL;
+    writer = disk_new(false, &writing);
+    assert_int_equal(transfer_disk_write(writer, 0, 0, text), 0);
+    assert_int_equal(transfer_disk_end(writer, 0, hash), 0);
+    assert_int_equal(transfer_disk_write(writer, 1, 0, text), 0); /* by the same job */
+    transfer_disk_add(writer, 0, unnamed(), 3, false);
+    transfer_disk_add(writer, 1, unnamed(), 6, false);
+    wanted_bytes = 6;
+    wait_for(enough_is_written);
+    assert_int_equal(writing.whole, 1);
+    close_both();
+}
+
 static void another_hash_is_a_failure(void **state)
 {
     (void)state;
@@ -487,6 +506,7 @@ int main(void)
         TEST(data_waits_for_the_descriptor_of_its_file),
         TEST(a_source_of_another_size_is_not_sent),
         TEST(a_source_that_changes_is_found_out),
+        TEST(a_file_is_whole_whatever_follows_it),
         TEST(another_hash_is_a_failure),
         TEST(a_disk_that_takes_no_more_is_a_failure),
         TEST(both_go_on_where_the_receiver_was),
