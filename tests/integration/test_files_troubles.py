@@ -244,6 +244,35 @@ def test_a_program_is_killed(pair, programs, target, tmp_path, side, kind):
 
 
 @pytest.mark.parametrize("side", ["sender", "receiver"])
+@pytest.mark.parametrize("how", ["stop", "close"])
+def test_a_program_ends_where_it_is_told_of_progress(pair, ends, target, tmp_path, side, how):
+    """It stops, or closes, in its own callback: it is told no more, the other side hears of it, and after a stop it
+    can go on."""
+    sender, receiver = ends
+    ended, other = ends if side == "sender" else ends[::-1]
+    path = write_tree(str(tmp_path / "tree"), {"%d/%d" % (i % 7, i): pattern(256 * KIB, i) for i in range(100)})
+    steps = []
+
+    def on_step(transfer, percent, status):
+        steps.append(status)
+        if percent > 3 and steps.count("the end") == 0:
+            getattr(ended.client, how)()
+            steps.append("the end")
+    ended.on_step = on_step
+    slow_down(pair[1], sender.id, SLOW)
+    sent, got = sender.send(receiver, path), receiver.wait_asked().transfer
+    mine, theirs = (sent, got) if side == "sender" else (got, sent)
+    assert other.wait_end(theirs) == CANCELLED and steps[-1] == "the end"
+    if how == "stop":
+        assert ended.progress(mine)["status"] == 6 and mine != theirs  # cancelled, though nobody was called
+        ended.client.start()
+        speed_up(pair[1], sender.id)
+        again = sender.send(receiver, path, "again")
+        assert sender.wait_end(again) == COMPLETED and steps.count("CANCELLED") == 0
+        assert contents(os.path.join(target, "again")) == contents(path)
+
+
+@pytest.mark.parametrize("side", ["sender", "receiver"])
 def test_the_own_daemon_is_killed(pair, ends, target, tmp_path, side):
     path = write_file(str(tmp_path / "file"), pattern(32 * MIB))
     sent, got = send_slowly(pair, ends, path)
