@@ -390,6 +390,11 @@ void transfer_wrote(struct transfer_engine *engine, struct transfer *transfer, u
     transfer_progress(engine, transfer, now_ms);
 }
 
+void transfer_landed(struct transfer *transfer)
+{
+    transfer->landed = true;
+}
+
 void transfer_placed(struct transfer_engine *engine, struct transfer *transfer, uint32_t count,
                      int64_t now_ms)
 {
@@ -414,7 +419,8 @@ void transfer_engine_lost(struct transfer_engine *engine, const struct peer_id *
     LIST_EACH(&engine->all, node)
     {
         struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
-        if (transfer_has_ended(transfer) || !peer_id_equal(&transfer->peer, peer)) {
+        if (transfer_has_ended(transfer) || transfer->landed ||
+            !peer_id_equal(&transfer->peer, peer)) {
             continue;
         }
         if (!can_resume || engine->limits.resume_ms == 0 || !transfer_is_open(transfer)) {

@@ -52,8 +52,9 @@ struct transfer {
     bool on_wire; /* it has its id */
     enum transfer_state state;
     bool paused;
-    bool lost;                         /* its link went; it waits for the peer */
-    bool resumed;                      /* has been lost before: data of the old link may come */
+    bool lost;    /* its link went; it waits for the peer */
+    bool resumed; /* has been lost before: data of the old link may come */
+    bool landed;  /* receiver: all of it is verified, and being put into place */
     struct transfer_manifest manifest; /* without files once it has ended */
     char *name;                        /* NUL-terminated UTF-8, made safe to show */
     uint32_t file;                     /* next to be sent or taken, */
@@ -231,6 +232,9 @@ void transfer_sent(struct transfer_engine *engine, struct transfer *transfer, si
                    int64_t now_ms);
 void transfer_sent_end(struct transfer *transfer, int64_t now_ms);
 
+/* Receiver: every file is verified, and whoever puts them into place may have done it: nothing a
+ * peer says or its link suffers makes that undone. */
+void transfer_landed(struct transfer *transfer);
 /* Receiver: so many more bytes are on disk, and whether that made a file's data whole; files are
  * verified and in place. */
 void transfer_wrote(struct transfer_engine *engine, struct transfer *transfer, uint64_t size,

@@ -329,6 +329,8 @@ void transfer_engine_receive(struct transfer_engine *engine, const struct peer_i
     struct transfer *meant = to_sender ? ours : to_receiver || ours == NULL ? theirs : ours;
     if (meant == NULL) {
         engine->counts.strangers++;
+    } else if (meant->landed) {
+        return; /* too late for anything: it hears COMPLETE soon */
     } else if (frame.op == TRANSFER_RESPONSE) {
         on_response(engine, meant, &frame, now_ms);
     } else if (frame.op == TRANSFER_PROGRESS) {

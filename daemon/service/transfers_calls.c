@@ -178,7 +178,10 @@ static void on_cancel(void *self, struct request *request)
         return;
     }
     transfer = governed(transfers, request);
-    if (transfer != NULL) {
+    if (transfer != NULL && transfer->landed) {
+        request_fail(request, E_OPERATION_FAILED,
+                     "all of it has arrived and is being put into place");
+    } else if (transfer != NULL) {
         bool is_theirs = transfer->session != 0 && !is_own(transfer, request);
         request_reply(request, NULL);
         transfer_cancel(transfers->engine, transfer,

@@ -30,8 +30,11 @@ static void on_wrote(void *arg, uint64_t size, bool file_is_whole)
 static void on_verified(void *arg, uint32_t first, uint32_t count)
 {
     struct errand *errand = arg;
-    const struct transfer *transfer = errand->transfer;
+    struct transfer *transfer = errand->transfer;
     errand->verified = first + count;
+    if (errand->verified == transfer->manifest.count) {
+        transfer_landed(transfer);
+    }
     host_emit_to(errand->transfers->host, &transfer->session, 1, EV_TRANSFER_VERIFIED,
                  json_pack("{s:s, s:I, s:I}", "transfer", transfer->key, "first", (json_int_t)first,
                            "count", (json_int_t)count),

@@ -1035,10 +1035,10 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .name = "transfer.cancel",
             .stability = STABLE,
             .summary = "Ends a transfer in any state, of this session, or with control permission "
-                       "of any.",
+                       "of any. What has arrived and is being put in place is not undone.",
             .params = FIELDS(F_TRANSFER),
             .result = NO_FIELDS,
-            .errors = ERRORS(E_NOT_FOUND),
+            .errors = ERRORS(E_NOT_FOUND, E_OPERATION_FAILED),
             .api = "rats_cancel_file_transfer",
             .ctl = "transfer",
         },

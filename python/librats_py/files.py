@@ -232,7 +232,8 @@ class FileMethods(ClientBase):
         """End a transfer of this client, of a file or a directory, whatever its state.
 
         Raises:
-            RatsError: this client has no such transfer, or it has ended
+            RatsError: this client has no such transfer, it has ended, or all of it has arrived and
+                is being put in place
             RatsNotRunningError: not started, or the daemon is gone
         """
         self._answer("Cancel file transfer", "rats_cancel_file_transfer", transfer_id)

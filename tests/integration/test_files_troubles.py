@@ -434,6 +434,30 @@ def test_64_at_once(pair, programs, target, tmp_path):
     assert got == expected
 
 
+@pytest.mark.parametrize("side", ["sender", "receiver"])
+def test_a_file_is_there_exactly_when_it_is_complete(pair, programs, target, tmp_path, side):
+    """Cancelled at any moment, from either side: the receiver is told what is so."""
+    first, second = pair
+    sender, receiver = programs(first), programs(second)
+    file, chance, ends = write_file(str(tmp_path / "file"), pattern(200 * KIB)), random.Random(7), set()
+    for number in range(100):
+        path = os.path.join(target, str(number))
+        sent, asked = sender.send(receiver, file), receiver.wait_asked(number + 1)
+        receiver.accept(asked, path)
+        time.sleep(chance.random() / 250)
+        try:
+            if side == "sender":
+                sender.client.cancel_file_transfer(sent)
+            else:
+                receiver.client.cancel_file_transfer(asked.transfer)
+        except RatsError:
+            pass  # too late
+        sender.wait_end(sent)
+        ends.add(receiver.wait_end(asked.transfer))
+        assert os.path.exists(path) == (receiver.status(asked.transfer) == COMPLETED)
+    assert CANCELLED in ends
+
+
 def test_a_tree_while_others_come_and_go(pair, programs, target, tmp_path):
     """Cancelled and refused ones beside it do not disturb it."""
     first, second = pair

@@ -224,6 +224,30 @@ static void a_long_list_is_gone_with_its_link(void **state)
     free(sizes);
 }
 
+/* Whoever puts it into place may have done so: what it is told must not say otherwise. */
+static void what_has_arrived_is_not_cancelled(void **state)
+{
+    (void)state;
+    start(NULL);
+    b.places_nothing = true;
+    const char *key = files_send(&a, &b, 5000);
+    const char *offered = files_offered(&b, 1);
+    assert_int_equal(files_accept(&b, 1, offered), PROTO_ERROR_COUNT);
+    files_run(net, 500);
+    assert_int_equal(files_count(&b, 1, EV_TRANSFER_VERIFIED), 1);
+    assert_int_equal(files_do(&b, 1, M_TRANSFER_CANCEL, offered), E_OPERATION_FAILED);
+    assert_int_equal(files_do(&a, 1, M_TRANSFER_CANCEL, key), PROTO_ERROR_COUNT);
+    files_run(net, 100);
+    assert_string_equal(files_state(&b, 1, offered), "running");
+    sim_node_break(a.node.mesh.node);
+    files_run(net, 100);
+    assert_string_equal(files_state(&b, 1, offered), "running");
+    b.places_nothing = false;
+    files_run(net, 100);
+    assert_string_equal(files_state(&b, 1, offered), "completed");
+    assert_int_equal(files_ends(&b, 1, offered), 1);
+}
+
 static void the_lists_of_one_program_are_limited(void **state)
 {
     (void)state;
@@ -607,6 +631,7 @@ int main(void)
         CASE(paths_of_an_event_fit_into_a_head),
         CASE(a_long_list_is_offered_and_what_follows_finds_it),
         CASE(a_long_list_is_gone_with_its_link),
+        CASE(what_has_arrived_is_not_cancelled),
         CASE(the_lists_of_one_program_are_limited),
         CASE(a_long_list_with_a_fault_is_refused),
         CASE(sending_needs_a_peer_and_a_descriptor),
