@@ -256,8 +256,8 @@ def test_a_program_ends_where_it_is_told_of_progress(pair, ends, target, tmp_pat
     def on_step(transfer, percent, status):
         steps.append(status)
         if percent > 3 and steps.count("the end") == 0:
-            getattr(ended.client, how)()
             steps.append("the end")
+            getattr(ended.client, how)()
     ended.on_step = on_step
     slow_down(pair[1], sender.id, SLOW)
     sent, got = sender.send(receiver, path), receiver.wait_asked().transfer
