@@ -1640,9 +1640,10 @@ RATS_API rats_error_t rats_reject_directory_transfer(rats_client_t client, const
  * @param client       started handle; borrowed
  * @param transfer_id  copied
  * @return RATS_SUCCESS, and the progress callback tells CANCELLED; RATS_ERROR_OPERATION_FAILED if
- *         this session has no such transfer, it has ended, or all of it has arrived and is being put
- *         in place; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING. The id is checked before the state of the session
- * One round trip. Thread-safe; may be called from a callback. IPC: transfer.cancel. Since 1.0.
+ *         this session has no such transfer, it has ended, or all of it has arrived and is being
+ * put in place; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_NOT_RUNNING. The id is checked before the
+ * state of the session One round trip. Thread-safe; may be called from a callback. IPC:
+ * transfer.cancel. Since 1.0.
  */
 RATS_API rats_error_t rats_cancel_file_transfer(rats_client_t client, const char *transfer_id);
 
