@@ -68,9 +68,9 @@ static enum exit_code keep(struct keeper *keeper, const struct stream_handler *h
 
 /* share ---------------------------------------------------------------------------------------- */
 
-static enum exit_code share_all(void *self)
+/* Before the session is started: from then on peers find what they may. */
+static enum exit_code share_all(struct keeper *keeper)
 {
-    struct keeper *keeper = self;
     for (int i = 0; i < keeper->directory_count; i++) {
         if (rats_add_share_root(keeper->ctl->client, keeper->directories[i]) != RATS_SUCCESS) {
             return session_report(keeper->ctl, keeper->directories[i]);
@@ -90,9 +90,10 @@ enum exit_code run_share(struct ctl *ctl, char **arguments, int count)
 {
     struct keeper keeper = {.ctl = ctl, .directories = arguments, .directory_count = count};
     const struct stream_handler handler = {
-        .self = &keeper, .on_start = share_all, .on_event = on_shared, .on_gap = on_gap};
+        .self = &keeper, .on_event = on_shared, .on_gap = on_gap};
     session_set_timeout(ctl, true);
-    const enum exit_code code = session_open(ctl, true);
+    enum exit_code code = session_open(ctl, true);
+    code = code == EXIT_DONE ? share_all(&keeper) : code;
     return code == EXIT_DONE ? keep(&keeper, &handler) : code;
 }
 
@@ -202,9 +203,9 @@ static void on_request(void *self, const char *peer, const char *transfer, const
     (void)name;
 }
 
-static enum exit_code accept_all(void *self)
+/* Before the session is started, too. */
+static enum exit_code accept_all(const struct keeper *keeper)
 {
-    const struct keeper *keeper = self;
     rats_client_t client = keeper->ctl->client;
     rats_set_file_request_callback(client, on_request, NULL);
     if (rats_last_error(client) == RATS_SUCCESS) {
@@ -218,12 +219,13 @@ enum exit_code run_accept(struct ctl *ctl, char **arguments, int count)
 {
     struct keeper keeper = {.ctl = ctl, .directories = arguments, .directory_count = count};
     const struct stream_handler handler = {
-        .self = &keeper, .on_start = accept_all, .on_event = on_offered, .on_gap = on_gap};
+        .self = &keeper, .on_event = on_offered, .on_gap = on_gap};
     struct stat status;
     if (stat(arguments[0], &status) != 0 || !S_ISDIR(status.st_mode)) {
         return report(EXIT_NOT_FOUND, "%s is no directory; make it first", arguments[0]);
     }
     session_set_timeout(ctl, true);
-    const enum exit_code code = session_open(ctl, true);
+    enum exit_code code = session_open(ctl, true);
+    code = code == EXIT_DONE ? accept_all(&keeper) : code;
     return code == EXIT_DONE ? keep(&keeper, &handler) : code;
 }

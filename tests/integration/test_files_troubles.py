@@ -463,7 +463,7 @@ def test_a_tree_while_others_come_and_go(pair, programs, target, tmp_path):
     first, second = pair
     sender, receiver = programs(first), programs(second)
     tree = write_tree(str(tmp_path / "tree"), {"%03d" % i: pattern(100 * KIB, i) for i in range(200)})
-    file = write_file(str(tmp_path / "file"), pattern(3 * MIB))
+    file = write_file(str(tmp_path / "file"), pattern(24 * MIB))
     slow_down(second, sender.id, 16 * MIB)
     steady = sender.send(receiver, tree)
     receiver.accept(receiver.wait_asked(), os.path.join(target, "tree"))
