@@ -84,6 +84,15 @@ void database_close(sqlite3 *db)
     (void)code;
 }
 
+bool database_exists(const char *directory, const struct database_schema *schema)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int length = snprintf(path, sizeof(path), "%s/%s", directory, schema->name);
+    /* Whatever else is wrong with it is for database_open() to say. */
+    return length < 0 || (size_t)length >= sizeof(path) || lstat(path, &st) == 0 || errno != ENOENT;
+}
+
 /* SQLite would leave the mode to the umask. The log beside the file gets its mode from SQLite. */
 static int make_file(const char *path)
 {

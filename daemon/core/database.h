@@ -38,6 +38,9 @@ struct database_schema {
 /* Before anything else here. A handle is to cost little while nobody uses it: SQLite would keep
  * 120 KiB for each, and touch all of it. */
 void database_library_init(void);
+/* False when there is none yet, so that a reader has nothing to read: SQLite is a megabyte and a
+ * half that a daemon can do without until then. */
+bool database_exists(const char *directory, const struct database_schema *schema);
 /* Opens, and makes when missing. 0; or a negative errno and a sentence with a remedy: -EUCLEAN
  * damaged, -EPERM others may write it, -ELOOP a symbolic link, -ENOSPC, -EROFS, -EACCES, -EIO,
  * -ENOMEM. Blocks: it reads the whole file once. */

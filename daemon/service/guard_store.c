@@ -34,7 +34,8 @@ struct entry {
 
 /* One transaction: the job's while it runs. */
 struct batch {
-    sqlite3 *db;
+    sqlite3 *db; /* NULL: to be opened in there */
+    char *directory;
     bool closes_db; /* the store is gone: whoever frees this closes the database */
     struct list entries;
     int64_t now_unix_s;
@@ -44,7 +45,8 @@ struct batch {
 struct guard_store {
     struct loop *loop;
     struct worker *worker;
-    sqlite3 *db;
+    sqlite3 *db; /* NULL: there is none yet */
+    char *directory;
     struct list queued;
     struct batch *running;
     struct job *job;
@@ -135,7 +137,14 @@ static int remove_ended(sqlite3 *db, int64_t now_unix_s)
 static void run_batch(void *data)
 {
     struct batch *batch = data;
-    int result = database_run(batch->db, "BEGIN IMMEDIATE");
+    int result = 0;
+    if (batch->db == NULL) {
+        char error[512];
+        result = database_open(batch->directory, &schema, &batch->db, error, sizeof(error));
+    }
+    if (result == 0) {
+        result = database_run(batch->db, "BEGIN IMMEDIATE");
+    }
     bool begun = result == 0;
     if (result == 0) {
         result = remove_ended(batch->db, batch->now_unix_s);
@@ -171,6 +180,7 @@ static void free_batch(void *data)
     if (batch->closes_db) {
         database_close(batch->db);
     }
+    free(batch->directory);
     free(batch);
 }
 
@@ -180,6 +190,7 @@ static void settle(struct guard_store *store, struct batch *batch)
 {
     store->running = NULL;
     store->job = NULL;
+    store->db = batch->db;
     if (!list_is_empty(&store->queued)) {
         deferred_schedule(&store->begin);
     }
@@ -211,6 +222,7 @@ static void on_begin(void *arg)
     }
     struct batch *batch = xalloc(sizeof(*batch));
     batch->db = store->db;
+    batch->directory = xstrdup(store->directory);
     batch->now_unix_s = loop_unix_ms(store->loop) / 1000;
     list_init(&batch->entries);
     LIST_EACH(&store->queued, node)
@@ -246,7 +258,9 @@ int guard_store_open(struct loop *loop, struct worker *worker, const char *direc
                      struct guard_store **ret_store, char *error, size_t error_size)
 {
     sqlite3 *db = NULL;
-    int result = database_open(directory, &schema, &db, error, error_size);
+    int result = database_exists(directory, &schema)
+                     ? database_open(directory, &schema, &db, error, error_size)
+                     : 0;
     if (result != 0) {
         return result;
     }
@@ -254,6 +268,7 @@ int guard_store_open(struct loop *loop, struct worker *worker, const char *direc
     store->loop = loop;
     store->worker = worker;
     store->db = db;
+    store->directory = xstrdup(directory);
     list_init(&store->queued);
     deferred_init(&store->begin, loop, on_begin, store);
     deferred_init(&store->finish, loop, on_finish, store);
@@ -274,10 +289,12 @@ void guard_store_close(struct guard_store *store)
         job_cancel(store->job);
     } else {
         if (store->running != NULL) {
+            store->db = store->running->db;
             free_batch(store->running);
         }
         database_close(store->db);
     }
+    free(store->directory);
     free(store);
 }
 
@@ -340,6 +357,9 @@ static void on_ban_row(void *arg, const struct guard_write *row)
 int guard_store_load(struct guard_store *store, int64_t now_unix_s,
                      void (*on_row)(void *arg, const struct guard_write *row), void *arg)
 {
+    if (store->db == NULL) {
+        return 0;
+    }
     struct loading loading = {.now_unix_s = now_unix_s, .on_row = on_row, .arg = arg};
     int result = load_rows(store->db,
                            "SELECT subject, added_unix_s, until_unix_s, reason FROM bans"

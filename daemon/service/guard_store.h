@@ -27,8 +27,8 @@ struct guard_write {
 
 struct guard_store;
 
-/* Opens the database. 0, or a negative errno and a sentence with a remedy. loop and worker are
- * borrowed. */
+/* Opens the database, if there is one; the first change makes it. 0, or a negative errno and a
+ * sentence with a remedy. loop and worker are borrowed. */
 int guard_store_open(struct loop *loop, struct worker *worker, const char *directory,
                      struct guard_store **ret_store, char *error, size_t error_size);
 /* Transactions under way end by themselves; nobody hears of them. */

@@ -8,6 +8,7 @@
 #include "core/random.h"
 #include "service/registry.h"
 #include "service/storage_answer.h"
+#include "service/storage_file.h"
 #include "service/storage_peers.h"
 #include "service/storage_queue.h"
 #include "service/storage_reader.h"
@@ -26,6 +27,7 @@ struct storage {
     struct timer collect_timer;
     uint64_t changes; /* made here */
     bool failing;     /* the file could not be opened */
+    bool opening;     /* it was begun with: at the start, or with the first peer */
 };
 
 static const struct config_item storage_config[] = {
@@ -162,6 +164,16 @@ static void on_merged(void *arg, const struct peer_id *from, const struct storag
 
 /* ---- batches ---- */
 
+static void collect(void *arg);
+
+/* The file is there, or is made, once somebody asks. */
+static void open_once(struct storage *storage)
+{
+    if (!storage->opening) {
+        collect(storage);
+    }
+}
+
 static void on_prepare(void *arg, struct storage_batch *batch)
 {
     struct storage *storage = arg;
@@ -243,6 +255,7 @@ static void on_cancel(void *arg)
 static void begin(struct storage *storage, struct request *request, struct storage_op *op,
                   struct bytes key, storage_done_fn on_done, void *arg)
 {
+    open_once(storage);
     if (!storage_queue_admits(storage->queue, request_session(request),
                               storage_op_held(op) + key.size)) {
         request_fail(request, E_LIMIT,
@@ -457,6 +470,7 @@ static void storage_on_peer(void *self, struct peer *peer, enum peer_event event
 {
     struct storage *storage = self;
     if (storage->queue != NULL) {
+        open_once(storage);
         storage_peers_on_peer(storage->peers, peer, event);
     }
 }
@@ -477,8 +491,6 @@ static void on_drained(void *arg, const struct peer_id *peer)
 
 /* ---- life ---- */
 
-static void collect(void *arg);
-
 static void on_collected(void *arg, struct storage_op *op)
 {
     struct storage *storage = arg;
@@ -489,11 +501,12 @@ static void on_collected(void *arg, struct storage_op *op)
     }
 }
 
-/* Also the first thing of all: it opens the file. */
+/* Also the first thing of all: it opens the file, or makes it. */
 static void collect(void *arg)
 {
     struct storage *storage = arg;
     struct storage_op *op = storage_op_new(STORAGE_COLLECT);
+    storage->opening = true;
     op->on_done = on_collected;
     op->arg = storage;
     storage_queue_add(storage->queue, STORAGE_REMOTE, op);
@@ -535,7 +548,8 @@ static int storage_open(struct host *host, void **ret_self)
 static int storage_start(void *self)
 {
     struct storage *storage = self;
-    if (storage->queue != NULL) {
+    /* Without a peer or a program nobody asks for what is not there. */
+    if (storage->queue != NULL && storage_file_exists(host_facts(storage->host)->data_directory)) {
         collect(storage);
     }
     return 0;

@@ -41,6 +41,11 @@ static const struct database_schema schema = {
 
 /* ---- the file ---- */
 
+bool storage_file_exists(const char *directory)
+{
+    return database_exists(directory, &schema);
+}
+
 struct storage_file *storage_file_new(const char *directory)
 {
     struct storage_file *file = xalloc(sizeof(*file));

@@ -39,6 +39,8 @@ struct storage_batch {
 
 /* Does not touch the disk. directory is copied. */
 struct storage_file *storage_file_new(const char *directory);
+/* False while nothing was ever stored there. */
+bool storage_file_exists(const char *directory);
 /* Closes the file. */
 void storage_file_free(struct storage_file *file);
 

@@ -45,6 +45,14 @@ def test_every_ban_that_was_answered_for_outlives_kill_9(daemon):
         kept = bans(node)
 
 
+def test_there_is_a_database_once_there_is_something_for_it(daemon):
+    node = daemon()
+    bans(node)
+    assert not [name for name in os.listdir(node.state) if ".db" in name]
+    node.client().call("ban.add", {"subject": "192.0.2.0/24"})
+    assert os.path.exists(os.path.join(node.state, "guard.db"))
+
+
 def test_bans_and_limits_outlive_a_restart(pair):
     first, second = pair
     client = first.client()

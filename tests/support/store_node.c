@@ -136,6 +136,9 @@ uint64_t store_digest(const struct store_node *self)
     sqlite3_stmt *rows = NULL;
     uint64_t hash = UINT64_C(14695981039346656037);
     (void)snprintf(path, sizeof path, "%s/" STORAGE_FILE_NAME, self->directory);
+    if (!storage_file_exists(self->directory)) {
+        return hash;
+    }
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db,
                                         "SELECT key, type, deleted, stamp, origin, data FROM entry "
