@@ -128,6 +128,8 @@ def test_an_honest_peer_while_a_crowd_keeps_coming(daemon, peers):
     server = daemon(program=plain_ratsd())
     count = 10000 if LONG else 600
     streams, held = [], 1000 if LONG else 600
+    honest_peer_gets_in(server)  # with the first of all peers the store is opened
+    wait_until(lambda: os.path.exists(os.path.join(server.state, "storage.db")), "there is a store")
     before = server.rss_kib()
     for number in range(count):
         streams.append(peers.stream(server, new_source()))
