@@ -86,7 +86,7 @@ static const struct config_item transfers_config[] = {
      .type = CONFIG_SIZE,
      .default_text = "256M",
      .min = 1,
-     .max = 1UL << 40,
+     .max = UINT64_C(1) << 40,
      .reloadable = true,
      .summary = "Memory for the lists of files of what one program sends, and for those of what "
                 "peers offer, of one peer a quarter; a list alone is always taken."},
