@@ -9,9 +9,11 @@
 #include "service/transfer_disk_private.h"
 #include "util/alloc.h"
 
-#define BATCH_CHUNKS  4u /* made by one job */
-#define BATCHES_AHEAD 2u
-#define RETRY_MS      50 /* when no thread is to be had */
+#define BATCHES_AHEAD 2u /* waiting to be sent, while a job makes one more */
+#define AHEAD_BYTES   ((size_t)16 * 1024 * 1024) /* of all senders, about, */
+#define BATCH_LEAST   4u                         /* but each has batches of so many chunks, */
+#define BATCH_MOST    16u                        /* and never of more */
+#define RETRY_MS      50                         /* when no thread is to be had */
 
 struct transfer_disk {
     struct transfer_disk_options options;
@@ -60,6 +62,9 @@ int transfer_disk_new(const struct transfer_disk_options *options,
     disk->callbacks = callbacks;
     disk->arg = arg;
     disk->work = work;
+    if (options->sending) {
+        options->ahead->senders++;
+    }
     list_init(&disk->batches);
     list_init(&disk->items);
     deferred_init(&disk->begin, options->loop, begin, disk);
@@ -91,6 +96,9 @@ void transfer_disk_free(struct transfer_disk *disk)
 {
     if (disk == NULL) {
         return;
+    }
+    if (disk->options.sending) {
+        disk->options.ahead->senders--;
     }
     deferred_cancel(&disk->begin);
     timer_stop(&disk->retry);
@@ -250,9 +258,17 @@ static void free_if_cancelled(void *data)
     }
 }
 
-static bool make_batch(struct disk_work *work)
+static size_t batch_chunks(const struct transfer_disk *disk)
 {
-    size_t capacity = BATCH_CHUNKS * (TRANSFER_CHUNK_HEADER + work->chunk_size) +
+    size_t share = AHEAD_BYTES / disk->options.ahead->senders;
+    size_t chunks = share / (BATCHES_AHEAD + 1) / disk->options.chunk_size;
+    return chunks < BATCH_LEAST ? BATCH_LEAST : chunks > BATCH_MOST ? BATCH_MOST : chunks;
+}
+
+static bool make_batch(const struct transfer_disk *disk)
+{
+    struct disk_work *work = disk->work;
+    size_t capacity = batch_chunks(disk) * (TRANSFER_CHUNK_HEADER + work->chunk_size) +
                       DISK_MAX_PIECES * TRANSFER_END_SIZE;
     struct disk_batch *batch = malloc(sizeof *batch + capacity);
     if (batch != NULL) {
@@ -288,7 +304,7 @@ static void begin(void *arg)
     if (disk->dead || !has_work(disk)) {
         return;
     }
-    if (disk->options.sending && work->batch == NULL && !make_batch(work)) {
+    if (disk->options.sending && work->batch == NULL && !make_batch(disk)) {
         timer_start(&disk->retry, RETRY_MS);
         return;
     }

@@ -34,10 +34,17 @@ struct transfer_disk_callbacks {
     void (*on_failed)(void *arg, const char *why);
 };
 
+/* What the senders of one node read ahead, together: large jobs wake threads less often, but hold
+ * more, so the fewer there are the larger they are. */
+struct transfer_ahead {
+    size_t senders;
+};
+
 struct transfer_disk_options {
     struct loop *loop;
     struct worker *worker;
     bool sending;
+    struct transfer_ahead *ahead; /* of a sender; outlives it */
     uint64_t id;       /* of the transfer, for frames */
     size_t chunk_size; /* of a sender */
     uint64_t need;     /* of a receiver: bytes that must fit where the first file is */

@@ -82,6 +82,7 @@ int files_begin(struct errand *errand)
         .loop = host_loop(transfers->host),
         .worker = host_worker(transfers->host),
         .sending = transfer->sending,
+        .ahead = &transfers->ahead,
         .id = transfer->id,
         .chunk_size = transfers->chunk_size,
         .need = transfer->sending ? 0 : transfer->manifest.total,

@@ -97,6 +97,7 @@ struct transfers {
     struct timer timer;
     struct map clients; /* struct transfer_client by session */
     struct map peers;   /* struct transfer_peer by id */
+    struct transfer_ahead ahead;
     size_t chunk_size;
     size_t active_per_session;
     size_t max_files;

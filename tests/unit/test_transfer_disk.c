@@ -35,6 +35,7 @@ struct told {
 
 static struct loop *loop;
 static struct worker *worker;
+static struct transfer_ahead ahead;
 static struct told reading;
 static struct told writing;
 
@@ -93,8 +94,12 @@ static const struct transfer_disk_callbacks callbacks = {
 
 static struct transfer_disk *disk_new(bool sending, struct told *told)
 {
-    struct transfer_disk_options options = {
-        .loop = loop, .worker = worker, .sending = sending, .id = 77, .chunk_size = CHUNK};
+    struct transfer_disk_options options = {.loop = loop,
+                                            .worker = worker,
+                                            .sending = sending,
+                                            .ahead = &ahead,
+                                            .id = 77,
+                                            .chunk_size = CHUNK};
     struct transfer_disk *disk = NULL;
     memset(told, 0, sizeof *told);
     assert_int_equal(transfer_disk_new(&options, &callbacks, told, &disk), 0);
@@ -263,6 +268,30 @@ static void files_of_all_sizes_arrive_and_are_verified(void **state)
         (void)close(copies[i]);
     }
     close_both();
+}
+
+/* How many jobs it takes to read so many chunks beside so many other senders. */
+static unsigned jobs_beside(size_t others, size_t chunks)
+{
+    ahead.senders = others;
+    open_both();
+    wanted = 1;
+    transfer_disk_add(reader, 0, source(0, chunks * CHUNK), chunks * CHUNK, false);
+    transfer_disk_add(writer, 0, unnamed(), chunks * CHUNK, false);
+    wait_for(all_is_verified);
+    unsigned jobs = reading.pieces;
+    close_both();
+    assert_int_equal(ahead.senders, others);
+    ahead.senders = 0;
+    return jobs;
+}
+
+static void the_more_send_the_less_each_reads_ahead(void **state)
+{
+    (void)state;
+    unsigned alone = jobs_beside(0, 256);
+    assert_true(alone >= 256 / 16 / 2); /* it has a bound of its own, too */
+    assert_true(jobs_beside(100000, 256) >= 2 * alone);
 }
 
 static void data_waits_for_the_descriptor_of_its_file(void **state)
@@ -503,6 +532,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(files_of_all_sizes_arrive_and_are_verified),
+        TEST(the_more_send_the_less_each_reads_ahead),
         TEST(data_waits_for_the_descriptor_of_its_file),
         TEST(a_source_of_another_size_is_not_sent),
         TEST(a_source_that_changes_is_found_out),
