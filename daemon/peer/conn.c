@@ -61,6 +61,7 @@ void conn_close(struct conn *conn, enum conn_close_reason reason, bool graceful)
     }
     conn->state = CONN_CLOSED;
     conn_arrival_end(conn);
+    conn_departure_end(conn);
     timer_stop(&conn->timer);
     deferred_cancel(&conn->flush);
     deferred_cancel(&conn->resume);
@@ -78,20 +79,24 @@ static enum conn_close_reason reason_of(int rc, enum conn_close_reason otherwise
 
 /* ---- sending ---- */
 
-/* A limit below the mark takes its place: senders must wait before anything is refused. */
-static size_t high_mark(const struct conn *conn)
+static void tell_drained(struct conn *conn)
 {
-    size_t limit = conn->context->queue_limit;
-    return limit < CONN_HIGH_MARK ? limit : CONN_HIGH_MARK;
+    if (!conn_is_congested(conn) && conn->callbacks.on_drained != NULL &&
+        conn->state == CONN_ESTABLISHED) {
+        conn->callbacks.on_drained(conn->arg, conn);
+    }
+}
+
+void conn_has_room(struct conn *conn)
+{
+    tell_drained(conn);
 }
 
 static void on_drained_below(struct conn *conn)
 {
-    if (conn->congested && buf_size(&conn->out) < high_mark(conn) / CONN_LOW_PART) {
+    if (conn->congested && buf_size(&conn->out) < conn_departure_mark(conn) / CONN_LOW_PART) {
         conn->congested = false;
-        if (conn->callbacks.on_drained != NULL && conn->state == CONN_ESTABLISHED) {
-            conn->callbacks.on_drained(conn->arg, conn);
-        }
+        tell_drained(conn);
     }
 }
 
@@ -150,6 +155,7 @@ static void flush(struct conn *conn)
          * the same block to the next busy turn, learns nothing from it. */
         buf_fini(&conn->out);
     }
+    conn_departure_settle(conn, (size_t)written);
     on_drained_below(conn);
     on_room_below(conn);
 }
@@ -187,6 +193,7 @@ int conn_queue_block(struct conn *conn, struct bytes body)
     block_encode_prefix(body.size, room);
     memcpy(room + BLOCK_PREFIX_SIZE, body.data, body.size);
     buf_commit(&conn->out, BLOCK_PREFIX_SIZE + body.size);
+    conn_departure_settle(conn, 0);
     deferred_schedule(&conn->flush);
     return 0;
 }
@@ -201,7 +208,12 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
     }
     bool sealed = conn->security == SECURITY_NOISE;
     size_t body_size = MESSAGE_HEADER_SIZE + payload.size + (sealed ? WIRE_TAG_SIZE : 0);
-    if (buf_size(&conn->out) >= conn->context->queue_limit) {
+    if (buf_size(&conn->out) >= conn_departure_limit(conn)) {
+        conn->congested = true;
+        return -ENOBUFS;
+    }
+    if (!conn_departure_fits(conn, payload.size)) {
+        conn_departure_wait(conn, payload.size);
         return -ENOBUFS;
     }
     uint8_t *room = NULL;
@@ -227,7 +239,8 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
         }
     }
     buf_commit(&conn->out, BLOCK_PREFIX_SIZE + body_size);
-    if (buf_size(&conn->out) >= high_mark(conn)) {
+    conn_departure_begin(conn, payload.size);
+    if (buf_size(&conn->out) >= conn_departure_mark(conn)) {
         conn->congested = true;
     }
     deferred_schedule(&conn->flush);
@@ -236,7 +249,19 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
 
 bool conn_is_congested(const struct conn *conn)
 {
-    return conn->congested;
+    return conn->congested || list_is_linked(&conn->departure_wait);
+}
+
+bool conn_may_send(struct conn *conn, size_t size)
+{
+    if (conn_is_congested(conn)) {
+        return false;
+    }
+    if (!conn_departure_may_begin(conn, size)) {
+        conn_departure_wait(conn, size);
+        return false;
+    }
+    return true;
 }
 
 void conn_ask_room(struct conn *conn, size_t mark)
@@ -475,6 +500,8 @@ int conn_new(const struct conn_context *context, struct link *link,
         .state = CONN_CONNECTING,
     };
     list_init(&conn->arrival);
+    list_init(&conn->departure);
+    list_init(&conn->departure_wait);
     intake_init(&conn->in);
     buf_init(&conn->out);
     timer_init(&conn->timer, context->loop, on_timer, conn);

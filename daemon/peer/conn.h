@@ -26,8 +26,13 @@
 #define CONN_TURN_BYTES   ((size_t)1024 * 1024) /* of all conns together, about */
 /* Messages larger than that may take the memory of so many of the largest while they arrive; */
 #define CONN_ARRIVALS_LARGEST 4
-/* while others wait, one must grow by this much in CONN_STALL_MS, or it is the end. */
-#define CONN_ARRIVAL_BYTES ((size_t)1024 * 1024)
+/* while others wait, one must move by this much in CONN_STALL_MS, or it is the end. */
+#define CONN_LARGE_STEP ((size_t)1024 * 1024)
+/* What all send buffers may take: those with messages up to CONN_DEPARTURE_SMALL, about, and those
+ * that hold a larger one, in the largest there are. */
+#define CONN_DEPARTURE_SMALL    ((size_t)256 * 1024)
+#define CONN_DEPARTURES_SMALL   ((size_t)128 * 1024 * 1024)
+#define CONN_DEPARTURES_LARGEST 4
 
 struct conn;
 
@@ -45,6 +50,21 @@ struct conn_arrivals {
 void conn_arrivals_init(struct conn_arrivals *arrivals, struct loop *loop);
 /* No conn is left. */
 void conn_arrivals_fini(struct conn_arrivals *arrivals);
+
+/* The send buffers of all conns, and who waits to put a large message into one. */
+struct conn_departures {
+    size_t small;        /* memory of those without a large message, */
+    size_t large;        /* and of those with one */
+    size_t turn;         /* bytes of large messages that were begun in this turn */
+    struct list holding; /* conns with a large one, */
+    struct list waiting; /* and that wait for room */
+    struct timer tell;   /* runs for a turn when there may be room */
+    struct timer watch;  /* runs while one waits */
+};
+
+void conn_departures_init(struct conn_departures *departures, struct loop *loop);
+/* No conn is left. */
+void conn_departures_fini(struct conn_departures *departures);
 
 /* What all conns read in a turn of the loop: each the less, the more they are. So a crowd that
  * floods costs programs and other peers a bounded delay. */
@@ -66,6 +86,7 @@ struct conn_context {
     enum security security;
     size_t queue_limit; /* bytes; a queue below it takes one more message of any size */
     struct conn_arrivals *arrivals;
+    struct conn_departures *departures;
     struct conn_turn *turn;
 };
 
@@ -97,8 +118,8 @@ struct conn_callbacks {
     void (*on_established)(void *arg, struct conn *conn);
     /* A view valid until it returns. The receiver may call anything, conn_close() included. */
     void (*on_message)(void *arg, struct conn *conn, const struct message *message);
-    void (*on_drained)(void *arg,
-                       struct conn *conn); /* fell below the low mark after reaching the high one */
+    /* Senders need not wait any longer: it was congested, or a large message found no room. */
+    void (*on_drained)(void *arg, struct conn *conn);
     /* Less is queued than conn_ask_room() named; once each time it was asked. */
     void (*on_room)(void *arg, struct conn *conn);
     /* So many bytes were read, and what they completed was handled. May hold, not close. */
@@ -120,11 +141,14 @@ const struct link *conn_link(const struct conn *conn);
 int64_t conn_established_ms(const struct conn *conn);
 int conn_error(const struct conn *conn); /* negative errno behind the end of the link, or 0 */
 
-/* Queues one message. 0; -EMSGSIZE over WIRE_MAX_PAYLOAD; -ENOBUFS when the queue limit is reached
- * (nothing queued); -ENOTCONN; -ENOMEM. Afterwards conn_is_congested() says whether to wait for
- * on_drained before sending more. */
+/* Queues one message. 0; -EMSGSIZE over WIRE_MAX_PAYLOAD; -ENOBUFS when the queue limit is reached,
+ * or the message is large and there is no room for it (nothing queued, on_drained follows);
+ * -ENOTCONN; -ENOMEM. Afterwards conn_is_congested() says whether to wait for on_drained before
+ * sending more. */
 int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes payload);
 bool conn_is_congested(const struct conn *conn);
+/* For those who can wait: whether a message of that size should go now; else on_drained follows. */
+bool conn_may_send(struct conn *conn, size_t size);
 size_t conn_queued(const struct conn *conn);
 void conn_ask_room(struct conn *conn, size_t mark);
 /* The same with what the kernel has and the peer has not. */

@@ -44,7 +44,7 @@ static bool stands_still(struct conn *conn)
     bool looked_at = conn->arrival_looked_at && conn->holds == 0;
     conn->arrival_seen = intake_size(&conn->in);
     conn->arrival_looked_at = true;
-    return looked_at && conn->arrival_seen - before < CONN_ARRIVAL_BYTES;
+    return looked_at && conn->arrival_seen - before < CONN_LARGE_STEP;
 }
 
 static void on_watch(void *arg)

@@ -38,6 +38,13 @@ struct conn {
     size_t arrival_seen; /* of it, when that was last looked at */
     bool arrival_has_room;
     bool arrival_looked_at;
+    size_t departing;       /* memory of its send buffer, in one of context->departures' sums */
+    struct list departure;  /* in the list of those that hold a large message */
+    size_t departure_moved; /* bytes that have left since that was last looked at */
+    bool departure_looked_at;
+    struct list departure_wait; /* in the list of those that wait for room */
+    size_t departure_wanted;    /* for a message of that size */
+    bool departure_next;        /* it was told that there is room, and has not used it */
     size_t burst;       /* bytes that left in the last write: how much the next turn may need */
     size_t taken;       /* by the link since the stall timer was started */
     struct timer timer; /* the deadline, then the stall timer; idle connections run none */
@@ -60,6 +67,22 @@ void conn_handshake_fini(struct conn *conn);
 void conn_arrival_begin(struct conn *conn, size_t size);
 /* It is whole and has been taken, or never will be. */
 void conn_arrival_end(struct conn *conn);
+
+/* How much may wait in the send buffer, and from where on senders should wait. */
+size_t conn_departure_limit(const struct conn *conn);
+size_t conn_departure_mark(const struct conn *conn);
+/* Whether a message of that size finds room now; and whether one who can wait should begin it. */
+bool conn_departure_fits(const struct conn *conn, size_t size);
+bool conn_departure_may_begin(const struct conn *conn, size_t size);
+/* It finds none: conn_has_room() follows, which is conn.c's. */
+void conn_departure_wait(struct conn *conn, size_t size);
+void conn_has_room(struct conn *conn);
+/* A message of that size is in the send buffer. */
+void conn_departure_begin(struct conn *conn, size_t size);
+/* The send buffer has another size; so many bytes of it have left. */
+void conn_departure_settle(struct conn *conn, size_t left);
+/* It is closed. */
+void conn_departure_end(struct conn *conn);
 
 /* How much one more conn may read in this turn. */
 size_t conn_turn_budget(const struct conn_turn *turn);

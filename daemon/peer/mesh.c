@@ -98,7 +98,9 @@ const struct config_item mesh_config_items[] = {
         .min = 64 * KIB,
         .max = 1024 * MIB,
         .reloadable = true,
-        .summary = "Bytes that may wait to be sent to one peer.",
+        .summary =
+            "Bytes that may wait to be sent to one peer; less when very many read slowly, all "
+            "of which share 128M.",
     },
     {
         .key = "peer_messages_per_second",
@@ -248,9 +250,11 @@ int mesh_new(struct loop *loop, struct resolver *resolver, struct metrics *metri
         .protocol = blob,
         .security = plaintext ? SECURITY_PLAINTEXT : SECURITY_NOISE,
         .arrivals = &mesh->arrivals,
+        .departures = &mesh->departures,
         .turn = &mesh->turn,
     };
     conn_arrivals_init(&mesh->arrivals, loop);
+    conn_departures_init(&mesh->departures, loop);
     conn_turn_init(&mesh->turn, loop);
     uint64_t seed[2] = {random_u64(), random_u64()};
     map_init(&mesh->peers, seed);
@@ -282,6 +286,7 @@ void mesh_free(struct mesh *mesh)
     dials_free(mesh);
     metrics_remove(mesh->metrics, &mesh->counts);
     conn_arrivals_fini(&mesh->arrivals);
+    conn_departures_fini(&mesh->departures);
     conn_turn_fini(&mesh->turn);
     admission_free(mesh->admission);
     guard_fini(mesh);

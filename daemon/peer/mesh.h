@@ -111,6 +111,10 @@ uint8_t peer_transports(const struct peer *peer); /* advertised, WIRE_TRANSPORT_
 size_t peer_addresses(const struct peer *peer, const struct endpoint **ret_addresses);
 int64_t peer_connected_ms(const struct peer *peer); /* loop time */
 bool peer_is_congested(const struct peer *peer);
+/* For those who can wait: whether a message of that size should go now; else on_drained follows. */
+bool peer_may_send(struct peer *peer, size_t size);
+/* Whether messages of that size to all peers find room now, all of them. */
+bool mesh_may_broadcast(const struct mesh *mesh, size_t size);
 bool peer_is_held(const struct peer *peer);         /* its links are not read at the moment */
 uint64_t peer_messages_in(const struct peer *peer); /* over all its links */
 /* The latest round trip over the present link in microseconds; -1 unknown. */

@@ -139,6 +139,7 @@ struct mesh_drain_observer {
 struct mesh {
     struct conn_context conns; /* what all connections share */
     struct conn_arrivals arrivals;
+    struct conn_departures departures;
     struct conn_turn turn;
     struct loop *loop;
     struct resolver *resolver;

@@ -443,6 +443,26 @@ bool peer_is_congested(const struct peer *peer)
     return !peer->down && conn_is_congested(peer->contact->conn);
 }
 
+bool peer_may_send(struct peer *peer, size_t size)
+{
+    return peer->down || conn_may_send(peer->contact->conn, size);
+}
+
+bool mesh_may_broadcast(const struct mesh *mesh, size_t size)
+{
+    size_t cursor = 0;
+    const struct peer *peer;
+    if (size > CONN_DEPARTURE_SMALL) {
+        return false;
+    }
+    while ((peer = mesh_next(mesh, &cursor)) != NULL) {
+        if (peer_is_congested(peer)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 size_t peer_queued(const struct peer *peer)
 {
     return peer->down ? 0 : conn_queued(peer->contact->conn);

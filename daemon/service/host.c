@@ -353,10 +353,10 @@ json_t *host_service_names(const struct host *host)
     return names;
 }
 
-/* True when the session has to wait for this peer first. */
-static bool must_wait(struct host *host, uint64_t session, const struct peer *peer)
+/* True when the session has to wait before this peer takes so many bytes. */
+static bool must_wait(struct host *host, uint64_t session, struct peer *peer, size_t size)
 {
-    if (!peer_is_congested(peer)) {
+    if (peer_may_send(peer, size)) {
         return false;
     }
     host_session_wait(host, session, peer_id_of(peer));
@@ -370,28 +370,52 @@ int host_send(struct host *host, uint64_t session, const struct peer_id *to, enu
     if (peer == NULL) {
         return -ENOTCONN;
     }
-    if (must_wait(host, session, peer)) {
+    if (must_wait(host, session, peer, payload.size)) {
         return -EAGAIN;
     }
     int result = peer_send(peer, type, channel, payload);
     return result > 0 ? 0 : result;
 }
 
-int host_broadcast(struct host *host, uint64_t session, enum wire_type type, uint16_t channel,
-                   struct bytes payload, size_t *ret_peers)
+static size_t send_to_all(struct host *host, enum wire_type type, uint16_t channel,
+                          struct bytes payload)
 {
+    size_t reached = 0;
     size_t cursor = 0;
     struct peer *peer;
     while ((peer = mesh_next(host->mesh, &cursor)) != NULL) {
-        if (must_wait(host, session, peer)) {
-            return -EAGAIN;
-        }
-    }
-    size_t reached = 0;
-    cursor = 0;
-    while ((peer = mesh_next(host->mesh, &cursor)) != NULL) {
         reached += peer_send(peer, type, channel, payload) >= 0;
     }
-    *ret_peers = reached;
-    return 0;
+    return reached;
+}
+
+int host_broadcast(struct host *host, uint64_t session, struct peer_set *reached,
+                   enum wire_type type, uint16_t channel, struct bytes payload, size_t *ret_peers)
+{
+    bool waits = false;
+    size_t cursor = 0;
+    struct peer *peer;
+    if (reached->count == 0 && mesh_may_broadcast(host->mesh, payload.size)) {
+        *ret_peers = send_to_all(host, type, channel, payload);
+        return 0;
+    }
+    while ((peer = mesh_next(host->mesh, &cursor)) != NULL) {
+        const struct peer_id *id = peer_id_of(peer);
+        bool is_full = peer_is_congested(peer);
+        if (peer_set_has(reached, id)) {
+            continue;
+        }
+        if (!must_wait(host, session, peer, payload.size)) {
+            if (peer_send(peer, type, channel, payload) >= 0) {
+                (void)peer_set_add(reached, id);
+            }
+        } else {
+            waits = true;
+            if (!is_full) {
+                break; /* it is not this link that has no room */
+            }
+        }
+    }
+    *ret_peers = reached->count;
+    return waits ? -EAGAIN : 0;
 }

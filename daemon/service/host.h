@@ -15,6 +15,7 @@
 #include "proto/events.h"
 #include "proto/message_head.h"
 #include "proto/methods.h"
+#include "util/peer_set.h"
 
 struct client_message;
 struct host;
@@ -83,14 +84,15 @@ json_t *host_service_names(const struct host *host);
  * it is none of ours, but of a program whose channel has the same number. */
 bool host_control_message(struct host *host, struct peer *from, struct bytes payload);
 
-/* For services: sending on behalf of a session. 0; -EAGAIN: a link is congested, nothing was sent,
- * and the session's frame is offered again when the link has drained (pass it on); -ENOTCONN;
- * -EMSGSIZE; -ENOMEM. */
+/* For services: sending on behalf of a session. 0; -EAGAIN: a link has no room, nothing was sent,
+ * and the session's frame is offered again when it has (pass it on); -ENOTCONN; -EMSGSIZE;
+ * -ENOMEM. */
 int host_send(struct host *host, uint64_t session, const struct peer_id *to, enum wire_type type,
               uint16_t channel, struct bytes payload);
-/* To every connected peer. 0 and how many took it, or -EAGAIN as above. */
-int host_broadcast(struct host *host, uint64_t session, enum wire_type type, uint16_t channel,
-                   struct bytes payload, size_t *ret_peers);
+/* The same to every connected peer. Whoever has room gets it at once: with -EAGAIN those that did
+ * are in reached, which is to be there when the frame is offered again. 0 and how many took it. */
+int host_broadcast(struct host *host, uint64_t session, struct peer_set *reached,
+                   enum wire_type type, uint16_t channel, struct bytes payload, size_t *ret_peers);
 
 /* Implemented in ipc/ ------------------------------------------------------------------------ */
 

@@ -363,15 +363,15 @@ static void topics_on_describe_session(void *self, uint64_t session, json_t *row
 /* ---- publishing ---- */
 
 /* True when the session waits for links on which the message would go out. */
-static bool must_wait(struct topics *topics, uint64_t session, struct bytes name)
+static bool must_wait(struct topics *topics, uint64_t session, struct bytes name, size_t size)
 {
     const struct peer_id *const *targets = NULL;
     int64_t now = now_ms(topics);
     size_t count = gossip_targets(topics->gossip, name, now, &targets);
     bool waits = false;
     for (size_t i = 0; i < count; i++) {
-        const struct peer *peer = mesh_find(host_mesh(topics->host), targets[i]);
-        if (peer == NULL || !peer_is_congested(peer)) {
+        struct peer *peer = mesh_find(host_mesh(topics->host), targets[i]);
+        if (peer == NULL || peer_may_send(peer, size)) {
             patience_settle(&topics->patience, targets[i], now, false);
         } else if (patience_waits(&topics->patience, targets[i], now)) {
             host_session_wait(topics->host, session, targets[i]);
@@ -427,7 +427,7 @@ static int topics_on_client_message(void *self, const struct client_message *mes
     const struct registration *topic = registry_find(&topics->registry, message->name);
     bool held = topic != NULL &&
                 host_session_held(topics->host, message->session, topic->sessions, topic->count);
-    if (must_wait(topics, message->session, message->name) || held) {
+    if (must_wait(topics, message->session, message->name, message->payload.size) || held) {
         return -EAGAIN;
     }
     int result =

@@ -28,6 +28,7 @@ static const uint8_t peer_secret[X25519_SIZE] = {2};
 struct target {
     struct conn_context context;
     struct conn_arrivals arrivals;
+    struct conn_departures departures;
     struct conn_turn turn;
     struct fake_link link;
     struct conn *conn;
@@ -165,8 +166,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     conn_arrivals_init(&target.arrivals, target.context.loop);
+    conn_departures_init(&target.departures, target.context.loop);
     conn_turn_init(&target.turn, target.context.loop);
     target.context.arrivals = &target.arrivals;
+    target.context.departures = &target.departures;
     target.context.turn = &target.turn;
     target.context.identity = &identity;
     target.context.security = plaintext ? SECURITY_PLAINTEXT : SECURITY_NOISE;
@@ -191,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         conn_close(target.conn, CONN_CLOSED_STOPPING, true);
     }
     conn_arrivals_fini(&target.arrivals);
+    conn_departures_fini(&target.departures);
     conn_turn_fini(&target.turn);
     loop_free(target.context.loop);
     fake_link_fini(&target.link);

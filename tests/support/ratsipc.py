@@ -278,10 +278,15 @@ class Client:
         """Fire and forget."""
         self.send(encode_message(peer, name, body, 0, plane, flags))
 
-    def send_asked(self, peer, name, body, timeout=None, plane=CHANNEL, flags=0):
-        """With an id: how many peers it went to, or Failed."""
+    def begin_message(self, peer, name, body, plane=CHANNEL, flags=0):
+        """With an id, and not waited for."""
         frame_id = self.new_id(A_MESSAGE)
         self.send(encode_message(peer, name, body, frame_id, plane, flags))
+        return frame_id
+
+    def send_asked(self, peer, name, body, timeout=None, plane=CHANNEL, flags=0):
+        """With an id: how many peers it went to, or Failed."""
+        frame_id = self.begin_message(peer, name, body, plane, flags)
         return self.finish(frame_id, timeout)["peers"]
 
     def listen(self, *channels):

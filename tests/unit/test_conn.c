@@ -32,6 +32,7 @@ struct end {
 
 static struct loop *loop;
 static struct conn_arrivals arrivals;
+static struct conn_departures departures;
 static struct conn_turn turn;
 static struct end dialer;
 static struct end acceptor;
@@ -93,6 +94,7 @@ static void end_open(struct end *end, bool outgoing, uint8_t secret, enum securi
         .security = security,
         .queue_limit = 8u * 1024u * 1024u,
         .arrivals = &arrivals,
+        .departures = &departures,
         .turn = &turn,
     };
     assert_int_equal(protocol_id_init(&end->context.protocol, bytes_from_string("p")), 0);
@@ -138,6 +140,7 @@ static int open_loop(void **state)
     (void)state;
     const int rc = loop_new(&loop);
     conn_arrivals_init(&arrivals, loop);
+    conn_departures_init(&departures, loop);
     conn_turn_init(&turn, loop);
     return rc;
 }
@@ -172,6 +175,7 @@ static int close_all(void **state)
         memset(ends[i], 0, sizeof *ends[i]);
     }
     conn_arrivals_fini(&arrivals);
+    conn_departures_fini(&departures);
     conn_turn_fini(&turn);
     loop_free(loop);
     return 0;

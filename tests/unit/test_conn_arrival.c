@@ -26,6 +26,7 @@ struct end {
 static struct loop *loop;
 static struct identity identity;
 static struct conn_arrivals arrivals;
+static struct conn_departures departures;
 static struct conn_turn turn;
 static struct conn_context context;
 static struct end ends[ENDS];
@@ -103,12 +104,14 @@ static int set_up(void **state)
     assert_int_equal(loop_new(&loop), 0);
     assert_int_equal(identity_init(&identity, secret), 0);
     conn_arrivals_init(&arrivals, loop);
+    conn_departures_init(&departures, loop);
     conn_turn_init(&turn, loop);
     context = (struct conn_context){.loop = loop,
                                     .identity = &identity,
                                     .security = SECURITY_PLAINTEXT,
                                     .queue_limit = (size_t)8 * 1024 * 1024,
                                     .arrivals = &arrivals,
+                                    .departures = &departures,
                                     .turn = &turn};
     assert_int_equal(protocol_id_init(&context.protocol, bytes_from_string("p")), 0);
     for (size_t i = 0; i < ENDS; i++) {
@@ -128,6 +131,7 @@ static int tear_down(void **state)
     }
     assert_int_equal(arrivals.bytes, 0);
     conn_arrivals_fini(&arrivals);
+    conn_departures_fini(&departures);
     conn_turn_fini(&turn);
     loop_free(loop);
     return 0;
@@ -224,7 +228,7 @@ static void half_a_message_that_does_not_grow_is_ended_once_others_wait(void **s
     announce(late, BLOCK_MAX_BODY);
     conn_hold(ends[2].conn); /* that one cannot go on because of us */
     for (int i = 0; i < 2; i++) {
-        feed_zeros(&ends[1], CONN_ARRIVAL_BYTES);
+        feed_zeros(&ends[1], CONN_LARGE_STEP);
         run_ms(CONN_STALL_MS + 1);
     }
     assert_int_equal(ends[0].closed, 1);

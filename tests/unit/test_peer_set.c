@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "ipc/peer_set.h"
+#include "util/peer_set.h"
 
 static void a_peer_is_in_the_set_once(void **state)
 {

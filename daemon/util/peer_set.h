@@ -1,6 +1,6 @@
-/* A small set of peer ids: whom a session waits for, and whom it holds up. */
-#ifndef RATSD_IPC_PEER_SET_H
-#define RATSD_IPC_PEER_SET_H
+/* A small set of peer ids: whom a session waits for, whom it holds up, who has a message. */
+#ifndef RATSD_UTIL_PEER_SET_H
+#define RATSD_UTIL_PEER_SET_H
 
 #include "util/peer_id.h"
 

@@ -1,4 +1,4 @@
-#include "ipc/peer_set.h"
+#include "util/peer_set.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,349 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_link.h"
+#include "peer/conn.h"
+#include "virtual_loop.h"
+#include "wire/block.h"
+#include "wire/plaintext.h"
+
+#define ENDS  8
+#define SMALL ((size_t)100 * 1024)
+#define LARGE ((size_t)WIRE_MAX_PAYLOAD)
+
+/* One connection to a peer that reads nothing before the test lets it. */
+struct end {
+    struct fake_link link;
+    struct conn *conn;
+    bool sends; /* a large message, once it is told that there is room */
+    unsigned drained;
+    unsigned closed;
+    enum conn_close_reason reason;
+};
+
+static struct loop *loop;
+static struct identity identity;
+static struct conn_arrivals arrivals;
+static struct conn_departures departures;
+static struct conn_turn turn;
+static struct conn_context context;
+static struct end ends[ENDS];
+static uint8_t *zeros; /* LARGE of them */
+
+static void on_established(void *arg, struct conn *conn)
+{
+    (void)arg;
+    (void)conn;
+}
+
+static void on_message(void *arg, struct conn *conn, const struct message *message)
+{
+    (void)arg;
+    (void)conn;
+    (void)message;
+}
+
+static void on_drained(void *arg, struct conn *conn)
+{
+    struct end *end = arg;
+    end->drained++;
+    if (end->sends) {
+        assert_true(conn_may_send(conn, LARGE));
+        assert_int_equal(conn_send(conn, WIRE_APP, 1, bytes_make(zeros, LARGE)), 0);
+    }
+}
+
+static void on_closed(void *arg, struct conn *conn, enum conn_close_reason reason)
+{
+    (void)conn;
+    ((struct end *)arg)->closed++;
+    ((struct end *)arg)->reason = reason;
+}
+
+static void run_turn(void)
+{
+    virtual_world_settle(virtual_loop_world(loop));
+}
+
+static void run_ms(int64_t duration_ms)
+{
+    struct virtual_world *world = virtual_loop_world(loop);
+    virtual_world_run(world, virtual_world_now_ms(world) + duration_ms);
+}
+
+static void feed(struct end *end, const void *data, size_t size)
+{
+    fake_link_feed(&end->link, bytes_make(data, size));
+    run_turn();
+}
+
+static void greet(struct end *end)
+{
+    static const struct conn_callbacks callbacks = {
+        .on_established = on_established,
+        .on_message = on_message,
+        .on_drained = on_drained,
+        .on_closed = on_closed,
+    };
+    uint8_t hello[BLOCK_PREFIX_SIZE + PLAINTEXT_MAX_SIZE];
+    const struct peer_id peer = {{7}};
+    fake_link_init(&end->link, false);
+    assert_int_equal(conn_new(&context, &end->link.link, &callbacks, end, &end->conn), 0);
+    const size_t size = plaintext_encode(&context.protocol, &peer, hello + BLOCK_PREFIX_SIZE);
+    block_encode_prefix(size, hello);
+    feed(end, hello, BLOCK_PREFIX_SIZE + size);
+    assert_true(conn_is_established(end->conn));
+    end->link.write_limit = 0;
+}
+
+static int set_up(void **state)
+{
+    static const uint8_t secret[X25519_SIZE] = {1};
+    (void)state;
+    memset(ends, 0, sizeof ends);
+    zeros = calloc(1, LARGE);
+    assert_int_equal(loop_new(&loop), 0);
+    assert_int_equal(identity_init(&identity, secret), 0);
+    conn_arrivals_init(&arrivals, loop);
+    conn_departures_init(&departures, loop);
+    conn_turn_init(&turn, loop);
+    context = (struct conn_context){.loop = loop,
+                                    .identity = &identity,
+                                    .security = SECURITY_PLAINTEXT,
+                                    .queue_limit = (size_t)8 * 1024 * 1024,
+                                    .arrivals = &arrivals,
+                                    .departures = &departures,
+                                    .turn = &turn};
+    assert_int_equal(protocol_id_init(&context.protocol, bytes_from_string("p")), 0);
+    for (size_t i = 0; i < ENDS; i++) {
+        greet(&ends[i]);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ENDS; i++) {
+        if (ends[i].closed == 0) {
+            conn_close(ends[i].conn, CONN_CLOSED_STOPPING, false);
+        }
+        fake_link_fini(&ends[i].link);
+    }
+    assert_int_equal(departures.small, 0);
+    assert_int_equal(departures.large, 0);
+    assert_true(list_is_empty(&departures.waiting));
+    conn_arrivals_fini(&arrivals);
+    conn_departures_fini(&departures);
+    conn_turn_fini(&turn);
+    loop_free(loop);
+    free(zeros);
+    return 0;
+}
+
+static int send(struct end *end, size_t size)
+{
+    return conn_send(end->conn, WIRE_APP, 1, bytes_make(zeros, size));
+}
+
+/* What it has been given has been read. */
+static void let_read(struct end *end)
+{
+    fake_link_open(&end->link, SIZE_MAX);
+    buf_fini(&end->link.out);
+    end->link.write_limit = 0;
+}
+
+static void fill_with_large(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(send(&ends[i], LARGE), 0);
+    }
+    run_turn();
+}
+
+static void only_so_many_large_messages_are_held_at_once(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_int_equal(send(&ends[4], LARGE), -ENOBUFS);
+    assert_true(conn_is_congested(ends[4].conn));
+    assert_true(departures.large <= CONN_DEPARTURES_LARGEST * ((size_t)BLOCK_MAX_BODY + 64));
+    run_ms(1000);
+    assert_int_equal(ends[4].drained, 0);
+    let_read(&ends[2]);
+    run_ms(1);
+    assert_int_equal(ends[4].drained, 1);
+    assert_false(conn_is_congested(ends[4].conn));
+    assert_int_equal(send(&ends[4], LARGE), 0);
+}
+
+static void small_messages_pass_while_large_ones_wait(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    assert_true(conn_may_send(ends[5].conn, SMALL));
+    assert_int_equal(send(&ends[5], SMALL), 0);
+    assert_int_equal(send(&ends[4], SMALL), 0);
+}
+
+static void one_of_the_largest_begins_in_a_turn(void **state)
+{
+    (void)state;
+    assert_true(conn_may_send(ends[0].conn, LARGE));
+    assert_int_equal(send(&ends[0], LARGE), 0);
+    assert_false(conn_may_send(ends[1].conn, LARGE));
+    assert_false(conn_may_send(ends[2].conn, LARGE));
+    run_ms(1);
+    assert_int_equal(ends[1].drained, 1);
+    assert_true(conn_may_send(ends[1].conn, LARGE));
+    assert_int_equal(send(&ends[1], LARGE), 0);
+    run_ms(1);
+    assert_int_equal(ends[2].drained, 1);
+}
+
+static void who_asked_first_goes_first(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    for (size_t i = ENDS - 1; i >= CONN_DEPARTURES_LARGEST; i--) {
+        ends[i].sends = true;
+        assert_false(conn_may_send(ends[i].conn, LARGE));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        let_read(&ends[i]);
+        run_ms(10);
+        assert_int_equal(ends[ENDS - 1 - i].drained, 1);
+        assert_int_equal(ends[ENDS - 2 - i].drained, 0);
+    }
+}
+
+static void whoever_waits_goes_before_whoever_comes(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    let_read(&ends[0]);
+    assert_false(conn_may_send(ends[5].conn, LARGE)); /* there is room, but not for it */
+    run_ms(1);
+    assert_true(conn_may_send(ends[4].conn, LARGE));
+}
+
+static void who_wants_nothing_any_more_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    for (size_t i = 4; i < ENDS; i++) {
+        assert_false(conn_may_send(ends[i].conn, LARGE));
+    }
+    conn_close(ends[4].conn, CONN_CLOSED_LOCALLY, false);
+    conn_close(ends[0].conn, CONN_CLOSED_LOCALLY, false);
+    run_ms(10);
+    for (size_t i = 5; i < ENDS; i++) {
+        assert_int_equal(ends[i].drained, 1);
+    }
+    assert_int_equal(ends[4].drained, 0);
+}
+
+/* So many bytes of what it has been given. */
+static void let_read_some(struct end *end, size_t size)
+{
+    fake_link_open(&end->link, size);
+    buf_fini(&end->link.out);
+}
+
+static void who_takes_too_little_ends_when_others_wait(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    for (unsigned i = 0; i < 4; i++) {
+        run_ms(CONN_STALL_MS / 2);
+        let_read_some(&ends[0], CONN_STALL_BYTES); /* enough by itself */
+        for (size_t other = 1; other < CONN_DEPARTURES_LARGEST; other++) {
+            let_read_some(&ends[other], CONN_LARGE_STEP);
+        }
+    }
+    run_ms(CONN_STALL_MS / 2);
+    assert_int_equal(ends[0].closed, 1);
+    assert_int_equal(ends[0].reason, CONN_CLOSED_STALLED);
+    assert_int_equal(ends[1].closed + ends[2].closed + ends[3].closed, 0);
+    assert_int_equal(ends[4].drained, 1);
+}
+
+static void who_takes_little_stays_while_nobody_waits(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    for (unsigned i = 0; i < 10; i++) {
+        run_ms(CONN_STALL_MS / 2);
+        for (size_t end = 0; end < CONN_DEPARTURES_LARGEST; end++) {
+            let_read_some(&ends[end], CONN_STALL_BYTES);
+        }
+    }
+    assert_int_equal(ends[0].closed, 0);
+}
+
+static void the_more_is_taken_the_sooner_senders_wait(void **state)
+{
+    (void)state;
+    size_t others = CONN_DEPARTURES_SMALL - (size_t)2 * 1024 * 1024; /* of a crowd */
+    departures.small += others;
+    size_t sent = 0;
+    while (conn_may_send(ends[0].conn, SMALL)) {
+        assert_int_equal(send(&ends[0], SMALL), 0);
+        sent += SMALL;
+    }
+    assert_true(sent < CONN_HIGH_MARK / 2);
+    run_turn();
+    departures.small -= others;
+    let_read(&ends[0]);
+    assert_int_equal(ends[0].drained, 1);
+    sent = 0;
+    while (conn_may_send(ends[0].conn, SMALL)) {
+        assert_int_equal(send(&ends[0], SMALL), 0);
+        sent += SMALL;
+    }
+    assert_true(sent >= CONN_HIGH_MARK);
+}
+
+static void a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads(void **state)
+{
+    (void)state;
+    departures.small += CONN_DEPARTURES_SMALL;
+    for (int i = 0; i < 100; i++) {
+        assert_true(conn_may_send(ends[0].conn, 1000));
+        assert_int_equal(send(&ends[0], 60000), 0);
+        run_turn();
+        let_read(&ends[0]);
+    }
+    for (int i = 0; i < 10; i++) {
+        (void)send(&ends[1], 60000);
+    }
+    assert_int_equal(send(&ends[1], 60000), -ENOBUFS);
+    departures.small -= CONN_DEPARTURES_SMALL;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(only_so_many_large_messages_are_held_at_once),
+        TEST(small_messages_pass_while_large_ones_wait),
+        TEST(one_of_the_largest_begins_in_a_turn),
+        TEST(who_asked_first_goes_first),
+        TEST(whoever_waits_goes_before_whoever_comes),
+        TEST(who_wants_nothing_any_more_keeps_nobody_waiting),
+        TEST(who_takes_too_little_ends_when_others_wait),
+        TEST(who_takes_little_stays_while_nobody_waits),
+        TEST(the_more_is_taken_the_sooner_senders_wait),
+        TEST(a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
