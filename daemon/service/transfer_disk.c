@@ -236,7 +236,7 @@ static void finish(struct transfer_disk *disk)
     disk->finished = false;
     if (work->failed) {
         disk->failed = true;
-        disk->callbacks->on_failed(disk->arg, work->error);
+        disk->callbacks->on_failed(disk->arg, work->files[0].index, work->error);
     } else {
         report(disk);
     }

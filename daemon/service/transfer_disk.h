@@ -31,7 +31,8 @@ struct transfer_disk_callbacks {
     void (*on_room)(void *arg);
     /* After transfer_disk_rewind(): what is on disk was hashed again up to here. */
     void (*on_rewound)(void *arg, uint32_t file, uint64_t offset);
-    void (*on_failed)(void *arg, const char *why);
+    /* What became of that file, which is the first that it became of. */
+    void (*on_failed)(void *arg, uint32_t file, const char *why);
 };
 
 /* What the senders of one node read ahead, together: large jobs wake threads less often, but hold

@@ -1,10 +1,14 @@
 /* Between a client and the disk: descriptors that the client opened go in, news of what was
  * verified goes out, and only what the client has put into place is complete. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "service/transfers_private.h"
+#include "util/text.h"
+
+#define PATH_SHOWN_SIZE 256
 
 /* ---- what the disk tells ---- */
 
@@ -55,11 +59,19 @@ static void on_rewound(void *arg, uint32_t file, uint64_t offset)
     ctl_resume(errand);
 }
 
-static void on_failed(void *arg, const char *why)
+/* Of a tree it is said which file it was: there may be many. */
+static void on_failed(void *arg, uint32_t file, const char *why)
 {
     struct errand *errand = arg;
-    transfer_fail(errand->transfers->engine, errand->transfer, why,
-                  transfers_now_ms(errand->transfers));
+    struct transfer *transfer = errand->transfer;
+    char path[PATH_SHOWN_SIZE];
+    char problem[TRANSFER_ERROR_SIZE];
+    if (transfer->directory) {
+        (void)text_escape(transfer->manifest.files[file].path, path, sizeof path);
+        (void)snprintf(problem, sizeof problem, "'%s': %s", path, why);
+        why = problem;
+    }
+    transfer_fail(errand->transfers->engine, transfer, why, transfers_now_ms(errand->transfers));
 }
 
 static const struct transfer_disk_callbacks disk_callbacks = {

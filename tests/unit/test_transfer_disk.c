@@ -30,6 +30,7 @@ struct told {
     unsigned rewinds;
     uint32_t rewound_file;
     uint64_t rewound_offset;
+    uint32_t failed_file;
     char error[256];
 };
 
@@ -81,9 +82,10 @@ static void on_rewound(void *arg, uint32_t file, uint64_t offset)
     loop_quit(loop);
 }
 
-static void on_failed(void *arg, const char *why)
+static void on_failed(void *arg, uint32_t file, const char *why)
 {
     struct told *told = arg;
+    told->failed_file = file;
     (void)snprintf(told->error, sizeof told->error, "%s", why);
     loop_quit(loop);
 }
@@ -320,6 +322,17 @@ static void a_source_of_another_size_is_not_sent(void **state)
     close_both();
 }
 
+static void it_is_said_which_file_failed(void **state)
+{
+    (void)state;
+    open_both();
+    transfer_disk_add(reader, 7, source(0, 100), 100, false);
+    transfer_disk_add(reader, 8, source(1, 5000), 6000, false);
+    wait_for(reader_failed);
+    assert_int_equal(reading.failed_file, 8);
+    close_both();
+}
+
 static void a_source_that_changes_is_found_out(void **state)
 {
     (void)state;
@@ -535,6 +548,7 @@ int main(void)
         TEST(the_more_send_the_less_each_reads_ahead),
         TEST(data_waits_for_the_descriptor_of_its_file),
         TEST(a_source_of_another_size_is_not_sent),
+        TEST(it_is_said_which_file_failed),
         TEST(a_source_that_changes_is_found_out),
         TEST(a_file_is_whole_whatever_follows_it),
         TEST(another_hash_is_a_failure),
