@@ -285,8 +285,8 @@ def test_a_transfer_outlasts_its_link(daemon, tmp_path):
         offer = theirs.wait_offer()["transfer"]
         theirs.accept(offer, str(tmp_path / "target"))
         for part in (1, 2):
-            ours.serve(lambda part=part: ours.last.get(key, {}).get("done_bytes", 0) > size // 4 * part, "some came",
-                       others=[theirs])
+            ours.serve(lambda part=part: ours.last.get(key, {}).get("done_bytes", 0) > size // 4 * part
+                       and not ours.last[key]["waiting"], "some came", others=[theirs])
             ours.call("peer.disconnect", {"peer": theirs.info["peer_id"]})
             for client, name in ((ours, key), (theirs, offer)):
                 client.serve(lambda client=client, name=name: client.last[name]["waiting"], "it waits")
