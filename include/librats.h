@@ -1583,9 +1583,10 @@ RATS_API char *rats_request_directory(rats_client_t client, const char *peer_id,
  * @param local_path   offer: where the file is put; missing directories above it are made. Request:
  *                     the file the peer gets. Copied
  * @return RATS_SUCCESS; RATS_ERROR_OPERATION_FAILED if this session was not shown such an offer or
- *         request, it is of a directory, it was answered or has ended, another session took it, or
- *         local_path cannot be opened; RATS_ERROR_INVALID_PARAMETER; RATS_ERROR_PEER_NOT_FOUND;
- *         RATS_ERROR_NOT_RUNNING. The id is checked before the state of the session
+ *         request, it is of a directory, it was answered or has ended, another session took it,
+ *         local_path cannot be opened, or its disk lacks space; RATS_ERROR_INVALID_PARAMETER;
+ *         RATS_ERROR_PEER_NOT_FOUND; RATS_ERROR_NOT_RUNNING. The id is checked before the state of
+ *         the session
  * One round trip. Thread-safe; may be called from a callback. IPC: transfer.accept,
  * transfer.verified, transfer.placed. Since 1.0.
  */

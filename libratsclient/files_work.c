@@ -207,16 +207,15 @@ static void show(struct client *client, const struct transfer *transfer, const c
 /* What this session asked for is taken without asking anybody. */
 static void accept_wanted(struct client *client, struct transfer *transfer)
 {
-    const bool is_file = transfer->holding->role == TARGET_FILE;
-    const int fd = is_file ? holding_share_file(transfer->holding) : -1;
-    if (is_file && fd < 0) {
+    const int fd = holding_share(transfer->holding);
+    if (fd < 0 && transfer->holding->role == TARGET_FILE) {
         fail(client, transfer->id, strerror(-fd));
         return;
     }
     struct body_call call = {
         .method = M_TRANSFER_ACCEPT,
         .params = json_pack("{s:s}", "transfer", transfer->id),
-        .cargo = {.fds = &fd, .fd_count = is_file ? 1 : 0},
+        .cargo = {.fds = &fd, .fd_count = fd < 0 ? 0 : 1},
         .timeout_ms = CALL_TIMEOUT_MS,
     };
     if (request_call_body(client, &call) != RATS_SUCCESS) {

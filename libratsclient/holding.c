@@ -346,9 +346,10 @@ static int tell(char problem[HOLDING_PROBLEM_SIZE], int rc, const char *path)
     return rc;
 }
 
-int holding_share_file(const struct holding *holding)
+int holding_share(const struct holding *holding)
 {
-    const int fd = fcntl(holding->file.fd, F_DUPFD_CLOEXEC, 3);
+    const int shared = holding->role == TARGET_FILE ? holding->file.fd : holding->dir_fd;
+    const int fd = fcntl(shared, F_DUPFD_CLOEXEC, 3);
     return fd < 0 ? -errno : fd;
 }
 

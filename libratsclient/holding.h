@@ -68,8 +68,9 @@ int holding_make_tree(const char *path, struct holding **ret_holding);
 /* What is not in place is gone. Accepts NULL. */
 void holding_free(struct holding *holding);
 
-/* For the daemon: one more descriptor of a target file; a negative errno. */
-int holding_share_file(const struct holding *holding);
+/* For the daemon: one more descriptor of a target, a file's to be written to, or a directory's
+ * whose disk is to be looked at; a negative errno. */
+int holding_share(const struct holding *holding);
 /* That file of a tree is wanted. 0 or -ENOMEM. */
 int holding_want(struct holding *holding, uint32_t number, const char *path);
 /* Opens wanted files, as many as `most`, beginning with number *ret_first. Their descriptors, in

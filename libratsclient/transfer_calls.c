@@ -318,13 +318,13 @@ static int open_for(const struct answer *answer, const char *path, struct holdin
     if (answer->sending) {
         return holding_open_file(path, ret_holding, ret_fd, &size);
     }
-    if (answer->directory) {
-        return holding_make_tree(path, ret_holding);
-    }
-    int code = holding_make_file(path, ret_holding);
+    int code = answer->directory ? holding_make_tree(path, ret_holding)
+                                 : holding_make_file(path, ret_holding);
     if (code == RATS_SUCCESS) {
-        const int fd = holding_share_file(*ret_holding);
-        if (fd < 0) {
+        const int fd = holding_share(*ret_holding);
+        if (fd < 0 && answer->directory) {
+            *ret_fd = -1; /* then its disk is looked at when its first file is opened */
+        } else if (fd < 0) {
             holding_free(*ret_holding);
             code = error_set(RATS_ERROR_OPERATION_FAILED, "%s", strerror(-fd));
         } else {

@@ -62,16 +62,21 @@ struct transfer_piece {
 struct transfer_check {
     int fd; /* stays the caller's */
     bool sending;
-    uint64_t need; /* bytes that must fit there */
-    int result;    /* 0 or a negative errno: -EINVAL no regular file, -EACCES not open for what is
-                      needed, -ENOTEMPTY the target has content, -ENOSPC */
+    bool directory; /* that what is received goes to; otherwise a file */
+    uint64_t need;  /* bytes that must fit there */
+    int result;     /* 0 or a negative errno: -EINVAL no regular file, or no directory, -EACCES not
+                       open for what is needed, -ENOTEMPTY the target has content, -ENOSPC */
     uint64_t size;
+    uint64_t room; /* bytes that are free there, after -ENOSPC */
 };
+
+#define TRANSFER_CHECK_TEXT_SIZE 160
 
 /* Runs on any thread. */
 void transfer_check_run(struct transfer_check *check);
-/* A sentence for its result. */
-const char *transfer_check_text(int result);
+/* A sentence for its result. Returns ret_text. */
+char *transfer_check_text(const struct transfer_check *check,
+                          char ret_text[TRANSFER_CHECK_TEXT_SIZE]);
 
 /* Options are copied, callbacks borrowed. */
 int transfer_disk_new(const struct transfer_disk_options *options,

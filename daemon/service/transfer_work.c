@@ -1,6 +1,7 @@
 /* The worker's side of a transfer's files. Nothing here knows the loop. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,46 +56,75 @@ void disk_work_free(void *data)
 
 /* ---- what a descriptor is good for ---- */
 
+/* File systems that do not know how large they are (ramfs, a tmpfs without a limit) have no blocks
+ * at all, which is not to say that they are full. */
+static bool has_room(struct transfer_check *check)
+{
+    struct statvfs space;
+    if (fstatvfs(check->fd, &space) < 0 || space.f_blocks == 0 || space.f_frsize == 0) {
+        return true;
+    }
+    check->room = space.f_bavail > UINT64_MAX / space.f_frsize
+                      ? UINT64_MAX
+                      : (uint64_t)space.f_bavail * space.f_frsize;
+    return check->need <= check->room;
+}
+
+static bool is_open_for(const struct transfer_check *check, int flags)
+{
+    int mode = flags & O_ACCMODE;
+    return (flags & O_PATH) == 0 && (check->sending ? mode != O_WRONLY : mode == O_RDWR);
+}
+
 void transfer_check_run(struct transfer_check *check)
 {
     struct stat info;
-    struct statvfs space;
     int flags = fcntl(check->fd, F_GETFL);
     if (flags < 0 || fstat(check->fd, &info) < 0) {
         check->result = -errno;
         return;
     }
-    int mode = flags & O_ACCMODE;
-    bool may = check->sending ? mode != O_WRONLY : mode == O_RDWR;
     check->result = 0;
     check->size = (uint64_t)info.st_size;
-    if (!S_ISREG(info.st_mode)) {
+    if (check->directory ? !S_ISDIR(info.st_mode) : !S_ISREG(info.st_mode)) {
         check->result = -EINVAL;
-    } else if (!may || (flags & O_PATH) != 0) {
+    } else if (!check->directory && !is_open_for(check, flags)) {
         check->result = -EACCES;
-    } else if (!check->sending && info.st_size != 0) {
+    } else if (!check->directory && !check->sending && info.st_size != 0) {
         check->result = -ENOTEMPTY;
-    } else if (!check->sending && fstatvfs(check->fd, &space) == 0 && space.f_frsize > 0 &&
-               check->need / space.f_frsize > space.f_bavail) {
+    } else if (!check->sending && !has_room(check)) {
         check->result = -ENOSPC;
     }
 }
 
-const char *transfer_check_text(int result)
+static const char *check_problem(const struct transfer_check *check)
 {
-    switch (result) {
+    switch (check->result) {
     case -EINVAL:
-        return "the descriptor is not that of a regular file";
+        return check->directory ? "the descriptor is not that of a directory"
+                                : "the descriptor is not that of a regular file";
     case -EACCES:
         return "the descriptor is not open for what is needed: a file to be sent for reading, a "
                "target for reading and writing";
     case -ENOTEMPTY:
         return "the target is not an empty file";
-    case -ENOSPC:
-        return "there is not enough space where it would be written";
     default:
         return "the file cannot be used";
     }
+}
+
+char *transfer_check_text(const struct transfer_check *check,
+                          char ret_text[TRANSFER_CHECK_TEXT_SIZE])
+{
+    if (check->result == -ENOSPC) {
+        (void)snprintf(ret_text, TRANSFER_CHECK_TEXT_SIZE,
+                       "there is not enough space where it would be written: it needs %" PRIu64
+                       " bytes, and %" PRIu64 " are free",
+                       check->need, check->room);
+    } else {
+        (void)snprintf(ret_text, TRANSFER_CHECK_TEXT_SIZE, "%s", check_problem(check));
+    }
+    return ret_text;
 }
 
 /* ---- both ---- */
@@ -315,7 +345,8 @@ static bool is_at_hand(struct disk_work *work, const struct disk_item *item)
         struct transfer_check check = {.fd = work->files[0].fd, .need = work->need};
         transfer_check_run(&check);
         if (check.result < 0) {
-            fail(work, transfer_check_text(check.result), 0);
+            char problem[TRANSFER_CHECK_TEXT_SIZE];
+            fail(work, transfer_check_text(&check, problem), 0);
         } else if (sha256_begin(&work->hash) < 0) {
             fail(work, "out of memory", 0);
         }

@@ -304,8 +304,9 @@ static void go_on(struct check *check, bool for_errand)
     struct bytes name =
         for_errand ? bytes_from_string(errand->transfer->name) : text_param(request, "name");
     if (for_errand && !errand->transfer->sending) {
-        check->check.fd = -1;
-        receive(errand, request, fd);
+        /* A directory was only looked at: nothing is opened below it here. */
+        check->check.fd = check->check.directory ? fd : -1;
+        receive(errand, request, check->check.directory ? -1 : fd);
         return;
     }
     int rc = transfer_manifest_single(name, check->check.size, &manifest);
@@ -330,7 +331,9 @@ static void on_checked(void *arg, void *data)
     if (for_errand && is_gone(check)) {
         request_fail(request, E_NOT_FOUND, "the peer took it back, or another session has it");
     } else if (check->check.result < 0) {
-        request_fail(request, E_OPERATION_FAILED, "%s", transfer_check_text(check->check.result));
+        char problem[TRANSFER_CHECK_TEXT_SIZE];
+        request_fail(request, E_OPERATION_FAILED, "%s",
+                     transfer_check_text(&check->check, problem));
     } else {
         struct errand *errand = check->errand;
         leave_errand(check);
@@ -369,13 +372,15 @@ static void begin_check(struct check *check, struct transfers *transfers, struct
     request_defer(request, on_cancel, check);
 }
 
-/* Has the descriptor of the request looked at. */
-static void check_file(struct transfers *transfers, struct request *request, struct errand *errand)
+/* Has the descriptor of the request looked at: a file's, or where a directory is to go. */
+static void check_descriptor(struct transfers *transfers, struct request *request,
+                             struct errand *errand)
 {
     struct check *check = xalloc(sizeof *check);
     bool receives = errand != NULL && !errand->transfer->sending;
     check->check.fd = request_take_fd(request);
     check->check.sending = !receives;
+    check->check.directory = errand != NULL && errand->transfer->directory;
     check->check.need = receives ? errand->transfer->manifest.total : 0;
     begin_check(check, transfers, request, errand);
 }
@@ -437,8 +442,24 @@ void transfers_on_send(void *self, struct request *request)
     } else if (directory) {
         check_list(transfers, request, NULL);
     } else {
-        check_file(transfers, request, NULL);
+        check_descriptor(transfers, request, NULL);
     }
+}
+
+/* False after the request was failed for them. A file comes with its own; what receives a directory
+ * may bring that it is to go to, so that its disk is looked at before anything is sent. */
+static bool has_right_descriptors(const struct transfer *transfer, struct request *request)
+{
+    size_t least = transfer->directory ? 0 : 1;
+    size_t most = transfer->directory && transfer->sending ? 0 : 1;
+    size_t count = request_fds(request);
+    if (count >= least && count <= most) {
+        return true;
+    }
+    request_fail(request, E_OPERATION_FAILED,
+                 transfer->directory ? "descriptors of a directory's files are asked for later"
+                                     : "the descriptor of the file must come with the call");
+    return false;
 }
 
 void transfers_on_accept(void *self, struct request *request)
@@ -453,14 +474,12 @@ void transfers_on_accept(void *self, struct request *request)
         request_fail(request, E_NOT_FOUND, "another session is about to take it");
     } else if (transfer->session == 0 && transfers_is_crowded(transfers, request)) {
         return;
-    } else if (request_fds(request) != (transfer->directory ? 0 : 1)) {
-        request_fail(request, E_OPERATION_FAILED,
-                     transfer->directory ? "descriptors of a directory's files are asked for later"
-                                         : "the descriptor of the file must come with the call");
-    } else if (!transfer->directory) {
-        check_file(transfers, request, errand);
-    } else if (transfer->sending) {
+    } else if (!has_right_descriptors(transfer, request)) {
+        return;
+    } else if (transfer->directory && transfer->sending) {
         check_list(transfers, request, errand);
+    } else if (request_fds(request) > 0) {
+        check_descriptor(transfers, request, errand);
     } else {
         receive(errand, request, -1);
     }

@@ -232,6 +232,10 @@
     "Of a directory its files in the order in which they are to be sent: for each u64 size, u16 "  \
     "size of the path, both little-endian, and the path below the directory, with slashes."
 
+#define ACCEPT_DESCRIPTOR                                                                          \
+    " Only to serve a directory. The descriptor is that of the file; or, to receive a directory, " \
+    "that of where it goes to, whose disk is looked at first, or none."
+
 #define TRANSFER_STATISTICS_RESULT                                                                 \
     FIELDS(F_UINT("uptime_seconds", FIELD_REQUIRED, "seconds since the session attached", 0, 0),   \
            F_UINT("sent_bytes", FIELD_REQUIRED, "bytes of its transfers that peers have", 0, 0),   \
@@ -952,7 +956,7 @@ const struct method_row proto_methods[METHOD_COUNT] = {
             .params = FIELDS(F_TRANSFER,
                              F_TEXT_DEFAULT("name", "what the peer is shown of what it requested",
                                             1, 4096, "the last part of what it asked for")),
-            .body = MANIFEST " Only to serve a directory.",
+            .body = MANIFEST ACCEPT_DESCRIPTOR,
             .fds = 1,
             .result = NO_FIELDS,
             .errors = ERRORS(E_NOT_FOUND, E_PEER_NOT_FOUND, E_TOO_LARGE, E_OPERATION_FAILED,

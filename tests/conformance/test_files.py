@@ -134,6 +134,32 @@ def test_there_must_be_room_for_all_of_it(calm, two, tmp_path):
     ours.serve(lambda: any(fields.get("error") == "no room" for fields in ours.last.values()), "the reason")
 
 
+def test_the_disk_of_a_directory_is_looked_at_when_it_is_shown(calm, two, tmp_path):
+    ours, theirs = two
+    os.mkdir(tmp_path / "large")
+    for name in ("a", "b"):
+        with open(tmp_path / "large" / name, "wb") as file:
+            file.truncate(4 << 40)
+    ours.send_tree(theirs.info["peer_id"], str(tmp_path / "large"))
+    offer = theirs.wait_offer()["transfer"]
+    directory = os.open(str(tmp_path), os.O_PATH)
+    text = refused(theirs, "transfer.accept", {"transfer": offer}, [directory])
+    assert "space" in text and str(8 << 40) in text
+    file = os.open(make_file(str(tmp_path / "file"), 1), os.O_RDWR)
+    assert "directory" in refused(theirs, "transfer.accept", {"transfer": offer}, [file])
+    os.close(file)
+    theirs.call("transfer.reject", {"transfer": offer})
+    os.mkdir(tmp_path / "small")
+    make_file(str(tmp_path / "small" / "x"), 100)
+    key = ours.send_tree(theirs.info["peer_id"], str(tmp_path / "small"))
+    offer = theirs.wait_offer()["transfer"]
+    theirs.targets[offer], theirs.parts[offer] = str(tmp_path / "target"), {}
+    theirs.call("transfer.accept", {"transfer": offer}, descriptors=[directory])
+    os.close(directory)
+    assert ours.wait_end(key, others=[theirs])["state"] == "completed"
+    assert tree_of(str(tmp_path / "target")) == [("x", 100)]
+
+
 @pytest.mark.parametrize("method", ["transfer.watch", "transfer.pause", "transfer.placed", "transfer.list"])
 def test_descriptors_where_none_are_asked_for_end_the_session(calm, method, tmp_path):
     with Carrier(calm[0].socket) as client:

@@ -43,30 +43,48 @@ def send_slowly(pair, ends, path, speed=SLOW):
 
 # --- the receiver's disk ---
 
-def test_no_room_from_the_start_for_a_file(ends, small_disk, tmp_path):
-    """Accepting fails before a byte has moved, and the program can say no, or take it elsewhere."""
+@pytest.mark.parametrize("kind", ["file", "tree"])
+def test_no_room_from_the_start(ends, small_disk, tmp_path, kind):
+    """Accepting fails before a byte has moved, with what is needed and what is there, and the program can say no, or
+    take it elsewhere."""
     sender, receiver = ends
     disk, receiver.folder = small_disk("1m"), None
-    sent = sender.send(receiver, write_file(str(tmp_path / "file"), pattern(2 * MIB)))
+    path = (write_file(str(tmp_path / "thing"), bytes(2000 * KIB)) if kind == "file"
+            else write_tree(str(tmp_path / "thing"), {str(i): bytes(500 * KIB) for i in range(4)}))
+    sent = sender.send(receiver, path)
     offered = receiver.wait_asked()
     with pytest.raises(RatsError) as refused:
-        receiver.accept(offered, os.path.join(disk, "file"))
-    assert "space" in refused.value.detail or "room" in refused.value.detail, refused.value.detail
-    nothing_is_left(disk)
+        receiver.accept(offered, os.path.join(disk, "thing"))
+    for figure in ("space", str(2000 * KIB), str(room(disk))):
+        assert figure in refused.value.detail, refused.value.detail
+    assert os.listdir(disk) == []
     receiver.reject(offered, "the disk is full")
     assert sender.wait_end(sent) in (FAILED, CANCELLED) and "the disk is full" in sender.error(sent)
     assert "IN_PROGRESS" not in receiver.statuses(offered.transfer)
 
 
-def test_no_room_from_the_start_for_a_tree(ends, small_disk, tmp_path):
-    """Its disk is known with its first file: it ends there, with nothing written that would have fitted."""
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_no_room_for_what_was_asked_for(ends, small_disk, tmp_path, kind):
     sender, receiver = ends
-    disk = receiver.folder = small_disk("1m")
-    sent = sender.send(receiver, write_tree(str(tmp_path / "tree"), {str(i): bytes(500 * KIB) for i in range(4)}))
-    assert sender.wait_end(sent) in (FAILED, CANCELLED)
-    got = receiver.wait_asked().transfer
-    assert receiver.wait_end(got) == FAILED and receiver.error(got)
-    nothing_is_left(disk)
+    disk = small_disk("1m")
+    write_tree(str(tmp_path / "shared"), {"tree/%d" % i: bytes(1000 * KIB) for i in range(2)})
+    write_file(str(tmp_path / "shared" / "file"), bytes(2000 * KIB))
+    sender.client.add_share_root(str(tmp_path / "shared"))
+    got = receiver.fetch(sender, kind, "file" if kind == "file" else "tree", os.path.join(disk, "thing"))
+    assert receiver.wait_end(got) == FAILED
+    for figure in ("space", str(2000 * KIB)):
+        assert figure in receiver.error(got), receiver.error(got)
+    assert "IN_PROGRESS" not in receiver.statuses(got)
+    wait_until(lambda: os.listdir(disk) == [], "nothing is left")
+
+
+def test_a_disk_without_a_size_takes_everything(ends, small_disk, tmp_path):
+    """Such a file system says that it has no blocks at all: it is not full."""
+    sender, receiver = ends
+    disk = receiver.folder = small_disk("0", 0)
+    sent = sender.send(receiver, write_tree(str(tmp_path / "tree"), {"a": pattern(KIB), "b/c": pattern(MIB)}))
+    assert sender.wait_end(sent) == COMPLETED, sender.error(sent)
+    assert contents(os.path.join(disk, "tree")) == contents(str(tmp_path / "tree"))
 
 
 @pytest.mark.parametrize("kind", ["file", "tree"])

@@ -234,7 +234,11 @@ static void a_directory_is_received_file_by_file(void **state)
     expect_seen(1, "directory from bob '' 'their name'\n");
     struct fake_task *task = fake_run(accept_directory, keep("in"));
     struct fake_frame frame = expect_call("transfer.accept", ID_JSON, "{}");
-    assert_int_equal(frame.fd_count + frame.body_size, 0);
+    struct stat info;
+    assert_int_equal(frame.body_size, 0);
+    assert_int_equal(frame.fd_count, 1); /* of where it goes, for its disk to be looked at */
+    assert_int_equal(fstat(frame.fds[0], &info), 0);
+    assert_true(S_ISDIR(info.st_mode));
     fake_frame_free(&frame);
     assert_int_equal(fake_join(task), RATS_SUCCESS);
     open_files(0, "[{\"path\":\"a\",\"size_bytes\":1},{\"path\":\"s/b\",\"size_bytes\":1},"

@@ -103,7 +103,7 @@ static void a_received_file_gets_its_directories(void **state)
 {
     (void)state;
     assert_int_equal(holding_make_file(scratch_path("new/sub/file"), &holding), RATS_SUCCESS);
-    const int fd = holding_share_file(holding);
+    const int fd = holding_share(holding);
     assert_int_equal(write(fd, "text", 4), 4);
     (void)close(fd);
     assert_string_equal(scratch_read("new/sub/file"), "(none)");

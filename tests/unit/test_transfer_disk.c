@@ -530,6 +530,12 @@ static void the_check_tells_what_a_descriptor_is(void **state)
     check = (struct transfer_check){.fd = empty, .need = INT64_MAX};
     transfer_check_run(&check);
     assert_int_equal(check.result, -ENOSPC);
+    char text[TRANSFER_CHECK_TEXT_SIZE];
+    char numbers[80];
+    (void)snprintf(numbers, sizeof numbers, "needs %lld bytes, and %llu are free",
+                   (long long)INT64_MAX, (unsigned long long)check.room);
+    assert_true(check.room > 0);
+    assert_non_null(strstr(transfer_check_text(&check, text), numbers));
     check = (struct transfer_check){.fd = empty, .need = 1};
     transfer_check_run(&check);
     assert_int_equal(check.result, 0);
@@ -537,6 +543,36 @@ static void the_check_tells_what_a_descriptor_is(void **state)
     (void)close(full);
     (void)close(pipes[0]);
     (void)close(pipes[1]);
+}
+
+static void the_check_of_a_directory_asks_for_its_disk_only(void **state)
+{
+    (void)state;
+    int directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int file = source(0, 10);
+    struct transfer_check check = {.fd = directory, .directory = true, .need = 1};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, 0);
+    check = (struct transfer_check){.fd = directory, .directory = true, .need = INT64_MAX};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, -ENOSPC);
+    check = (struct transfer_check){.fd = file, .directory = true};
+    transfer_check_run(&check);
+    assert_int_equal(check.result, -EINVAL);
+    (void)close(directory);
+    (void)close(file);
+}
+
+/* The kernel's own file systems are of no size that they know. */
+static void a_disk_of_unknown_size_is_not_called_full(void **state)
+{
+    (void)state;
+    int directory = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct transfer_check check = {.fd = directory, .directory = true, .need = INT64_MAX};
+    assert_true(directory >= 0);
+    transfer_check_run(&check);
+    assert_int_equal(check.result, 0);
+    (void)close(directory);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -559,6 +595,8 @@ int main(void)
         TEST(going_back_makes_room_however_busy_it_was),
         TEST(descriptors_are_closed_whenever_it_ends),
         TEST(the_check_tells_what_a_descriptor_is),
+        TEST(the_check_of_a_directory_asks_for_its_disk_only),
+        TEST(a_disk_of_unknown_size_is_not_called_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
