@@ -119,16 +119,25 @@ static bool parse_offer(const json_t *message, uint64_t *ret_id)
     return true;
 }
 
-/* The answer to a request of ours that is over crossed our saying so: its offer follows, and is not
- * for anybody else. */
+/* The offer that answers a request of ours which is over is still to come, and not for anybody
+ * else. */
+static void expect_unwanted(const struct transfers *transfers, const struct peer_id *from,
+                            uint64_t offer)
+{
+    struct transfer_peer *peer = transfers_peer(transfers, from);
+    if (peer != NULL) {
+        peer->unwanted = offer;
+    }
+}
+
+/* The answer to a request of ours that is over crossed our saying so. */
 static void turn_away(const struct transfers *transfers, const struct peer_id *from, const char *id,
                       uint64_t offer)
 {
     const struct transfer *transfer = transfer_engine_find(transfers->engine, id);
-    struct transfer_peer *peer = transfers_peer(transfers, from);
-    if (peer != NULL && transfer != NULL && transfer->pulled && !transfer->sending &&
+    if (transfer != NULL && transfer->pulled && !transfer->sending &&
         transfer_has_ended(transfer) && peer_id_equal(&transfer->peer, from)) {
-        peer->unwanted = offer;
+        expect_unwanted(transfers, from, offer);
     }
 }
 
@@ -249,10 +258,13 @@ void ctl_tell_end(const struct errand *errand)
     }
     if (transfer->sending) {
         refuse(errand->transfers, &transfer->peer, errand->pull_id, transfer->error);
-    } else {
-        send(errand->transfers, &transfer->peer,
-             json_pack("{s:s, s:s}", "op", "pull_cancel", "id", transfer->key));
+        return;
     }
+    if (transfer->id != 0) { /* it was answered: only the offer, which may be long, did not come */
+        expect_unwanted(errand->transfers, &transfer->peer, transfer->id);
+    }
+    send(errand->transfers, &transfer->peer,
+         json_pack("{s:s, s:s}", "op", "pull_cancel", "id", transfer->key));
 }
 
 /* ---- after a lost link ---- */

@@ -480,12 +480,19 @@ def test_a_request_that_is_cancelled_tells_the_peer(linked):
     assert carrier.wait_end(key)["state"] == "cancelled"
 
 
-def test_an_answer_that_crosses_the_cancel_is_shown_to_nobody(linked):
+@pytest.mark.parametrize("announced", [False, True], ids=["altogether", "with its offer"])
+def test_an_answer_that_crosses_the_cancel_is_shown_to_nobody(linked, announced):
+    """Also when the answer was heard, and only the offer, which may be long, was still on its way."""
     carrier, node, link = linked
     key = ask(carrier, node, link)
+    if announced:
+        say(link, {"op": "pull_ok", "id": key, "offer": "17"})
+        say(link, {"op": "waits", "offer": "124"})
+        wait_op(link, CANCEL)
     carrier.call("transfer.cancel", {"transfer": key})
     assert hear(link, "pull_cancel")["id"] == key
-    say(link, {"op": "pull_ok", "id": key, "offer": "17"})
+    if not announced:
+        say(link, {"op": "pull_ok", "id": key, "offer": "17"})
     send(link, offer(17, [(b"b", 3)], False, b"b"))
     number, rest = wait_op(link, RESPONSE)
     assert number == 17 and rest[0] == 0
