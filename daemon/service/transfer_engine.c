@@ -499,7 +499,9 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
         bool is_wanted = !transfer->offered && !transfer->sending;
         return transfer->created_ms + (is_wanted ? limits->wanted_ms : limits->offer_ms);
     }
-    return transfer->paused ? INT64_MAX : transfer->active_ms + limits->idle_ms;
+    /* One that has landed is for its program to end, which may have done it already. */
+    return transfer->paused || transfer->landed ? INT64_MAX
+                                                : transfer->active_ms + limits->idle_ms;
 }
 
 static void expire(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)

@@ -310,6 +310,20 @@ static void nobody_waits_for_ever(void **state)
     assert_int_equal(story_a.forgotten, 2);
 }
 
+/* Its program may have put it into place, and only not said so. */
+static void what_has_arrived_does_not_expire(void **state)
+{
+    (void)state;
+    (void)offer_one(1000);
+    struct transfer *received = story_b.offered;
+    transfer_landed(received);
+    story_now_ms += 3600 * 1000;
+    (void)transfer_engine_tick(story_b.engine, story_now_ms);
+    assert_int_equal(received->state, TRANSFER_RUNNING);
+    transfer_placed(story_b.engine, received, 1, story_now_ms);
+    assert_int_equal(received->state, TRANSFER_COMPLETED);
+}
+
 static void progress_is_told_ten_times_a_second(void **state)
 {
     (void)state;
@@ -605,6 +619,7 @@ int main(void)
         TEST(lists_of_files_are_limited),
         TEST(offers_that_lie_are_refused_without_asking),
         TEST(nobody_waits_for_ever),
+        TEST(what_has_arrived_does_not_expire),
         TEST(progress_is_told_ten_times_a_second),
         TEST(a_cancel_ends_it_in_every_state),
         TEST(a_lost_link_ends_it_with_a_peer_that_cannot_resume),
