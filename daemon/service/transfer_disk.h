@@ -65,7 +65,8 @@ struct transfer_check {
     bool directory; /* that what is received goes to; otherwise a file */
     uint64_t need;  /* bytes that must fit there */
     int result;     /* 0 or a negative errno: -EINVAL no regular file, or no directory, -EACCES not
-                       open for what is needed, -ENOTEMPTY the target has content, -ENOSPC */
+                       open for what is needed, -ENODATA more to be read than its size says,
+                       -ENOTEMPTY the target has content, -ENOSPC */
     uint64_t size;
     uint64_t room; /* bytes that are free there, after -ENOSPC */
 };

@@ -54,6 +54,38 @@ void disk_work_free(void *data)
     free(work);
 }
 
+/* ---- both ---- */
+
+static ssize_t read_at(int fd, uint8_t *data, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t part = pread(fd, data + done, size - done, (off_t)(offset + done));
+        if (part < 0 && errno == EINTR) {
+            continue;
+        }
+        if (part < 0) {
+            return -errno;
+        }
+        if (part == 0) {
+            break;
+        }
+        done += (size_t)part;
+    }
+    return (ssize_t)done;
+}
+
+/* Files of the kernel (/proc) say that they are empty and are not: what is sent must be all of it.
+ * 0 or a negative errno, -ENODATA for such a file. */
+static int check_size(int fd, uint64_t size)
+{
+    uint8_t byte;
+    ssize_t got = size == 0 ? read_at(fd, &byte, 1, 0) : 0;
+    return got > 0 ? -ENODATA : (int)got;
+}
+
+#define NOT_SIZED "the file has more in it than its size says; send a copy of it"
+
 /* ---- what a descriptor is good for ---- */
 
 /* File systems that do not know how large they are (ramfs, a tmpfs without a limit) have no blocks
@@ -92,7 +124,9 @@ void transfer_check_run(struct transfer_check *check)
         check->result = -EACCES;
     } else if (!check->directory && !check->sending && info.st_size != 0) {
         check->result = -ENOTEMPTY;
-    } else if (!check->sending && !has_room(check)) {
+    } else if (check->sending) {
+        check->result = check_size(check->fd, check->size);
+    } else if (!has_room(check)) {
         check->result = -ENOSPC;
     }
 }
@@ -106,6 +140,8 @@ static const char *check_problem(const struct transfer_check *check)
     case -EACCES:
         return "the descriptor is not open for what is needed: a file to be sent for reading, a "
                "target for reading and writing";
+    case -ENODATA:
+        return NOT_SIZED;
     case -ENOTEMPTY:
         return "the target is not an empty file";
     default:
@@ -127,27 +163,6 @@ char *transfer_check_text(const struct transfer_check *check,
     return ret_text;
 }
 
-/* ---- both ---- */
-
-static ssize_t read_at(int fd, uint8_t *data, size_t size, uint64_t offset)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t part = pread(fd, data + done, size - done, (off_t)(offset + done));
-        if (part < 0 && errno == EINTR) {
-            continue;
-        }
-        if (part < 0) {
-            return -errno;
-        }
-        if (part == 0) {
-            break;
-        }
-        done += (size_t)part;
-    }
-    return (ssize_t)done;
-}
-
 /* ---- sending ---- */
 
 static bool is_unchanged(const struct stat *before, const struct stat *after)
@@ -159,12 +174,16 @@ static bool is_unchanged(const struct stat *before, const struct stat *after)
 static void begin_source(struct disk_work *work)
 {
     const struct disk_file *file = &work->files[0];
+    int rc;
     if (fstat(file->fd, &work->before) < 0) {
         fail(work, "the file cannot be examined", errno);
     } else if (!S_ISREG(work->before.st_mode)) {
         fail(work, "it is not a regular file", 0);
     } else if ((uint64_t)work->before.st_size != file->size) {
         fail(work, "the file has another size than was offered", 0);
+    } else if ((rc = check_size(file->fd, file->size)) < 0) {
+        fail(work, rc == -ENODATA ? NOT_SIZED : "the file cannot be read",
+             rc == -ENODATA ? 0 : -rc);
     } else if (sha256_begin(&work->hash) < 0) {
         fail(work, "out of memory", 0);
     }

@@ -152,6 +152,21 @@ def test_a_file_is_cut_while_it_is_sent(pair, ends, target, tmp_path):
     nothing_is_left(target)
 
 
+@pytest.mark.parametrize("kind", ["file", "tree"])
+def test_a_file_of_the_kernel_is_not_sent_as_an_empty_one(ends, target, tmp_path, kind):
+    """Those of /proc say that their size is 0."""
+    sender, receiver = ends
+    if kind == "file":
+        with pytest.raises(RatsError) as refused:
+            sender.send(receiver, "/proc/version")
+        assert "size" in refused.value.detail
+    else:
+        sent = sender.send(receiver, "/proc/self/net")
+        assert sender.wait_end(sent) == FAILED and "size" in sender.error(sent), sender.error(sent)
+        assert receiver.wait_end(receiver.wait_asked().transfer) in (FAILED, CANCELLED)
+    nothing_is_left(target)
+
+
 def test_a_file_is_changed_while_it_is_sent(pair, ends, target, tmp_path):
     """What arrives as a success is what the file was, or what it is: never a mixture of both."""
     path = write_file(str(tmp_path / "file"), pattern(32 * MIB))
