@@ -190,6 +190,7 @@ static void report(struct transfer_disk *disk)
                             .closed = work->closed,
                             .next_file = work->next_file,
                             .done = work->begun ? work->done : 0};
+    bool rehashing = work->rehash != UINT64_MAX;
     bool rewound = disk->rewinding && disk->turned && work->rehash == UINT64_MAX;
     disk->rewinding = disk->rewinding && !rewound;
     disk->turned = disk->turned && !rewound;
@@ -204,6 +205,9 @@ static void report(struct transfer_disk *disk)
     }
     if (rewound && !disk->dead) {
         callbacks->on_rewound(disk->arg, did.next_file, did.done);
+    }
+    if (rehashing && !disk->dead) {
+        callbacks->on_rehashing(disk->arg);
     }
     if (did.closed > 0 && !disk->dead) {
         callbacks->on_room(disk->arg);

@@ -31,6 +31,8 @@ struct transfer_disk_callbacks {
     void (*on_room)(void *arg);
     /* After transfer_disk_rewind(): what is on disk was hashed again up to here. */
     void (*on_rewound)(void *arg, uint32_t file, uint64_t offset);
+    /* What is there already is being hashed again, and is not done with: a sign of life. */
+    void (*on_rehashing)(void *arg);
     /* What became of that file, which is the first that it became of. */
     void (*on_failed)(void *arg, uint32_t file, const char *why);
 };

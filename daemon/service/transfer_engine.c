@@ -434,6 +434,12 @@ void transfer_engine_lost(struct transfer_engine *engine, const struct peer_id *
     }
 }
 
+void transfer_touch(struct transfer *transfer, int64_t now_ms)
+{
+    transfer->active_ms = now_ms;
+    transfer->lost_ms = now_ms; /* of no meaning while it is not lost */
+}
+
 /* Bytes of the files before one. */
 static uint64_t bytes_before(const struct transfer *transfer, uint32_t file)
 {
@@ -500,8 +506,7 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
         return transfer->created_ms + (is_wanted ? limits->wanted_ms : limits->offer_ms);
     }
     /* One that has landed is for its program to end, which may have done it already. */
-    return transfer->paused || transfer->landed ? INT64_MAX
-                                                : transfer->active_ms + limits->idle_ms;
+    return transfer->paused || transfer->landed ? INT64_MAX : transfer->active_ms + limits->idle_ms;
 }
 
 static void expire(struct transfer_engine *engine, struct transfer *transfer, int64_t now_ms)

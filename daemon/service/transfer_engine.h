@@ -242,6 +242,10 @@ void transfer_wrote(struct transfer_engine *engine, struct transfer *transfer, u
 void transfer_placed(struct transfer_engine *engine, struct transfer *transfer, uint32_t count,
                      int64_t now_ms);
 
+/* Something shows that it is still worked on, here or at the peer, though no byte moves: it has all
+ * its time again. */
+void transfer_touch(struct transfer *transfer, int64_t now_ms);
+
 /* A lost transfer goes on from there; -EINVAL when that is no place in it. For a receiver: what is
  * on disk and hashed again. For a sender, who must have nothing at hand that is not to be sent
  * again: what the receiver asked for. */

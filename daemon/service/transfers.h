@@ -10,6 +10,9 @@
  * waits {offer: wire id as decimal text}, sender to receiver: that transfer is still there. A
  * receiver that has completed it says COMPLETE 1 again, one that does not know it CANCEL.
  *
+ * alive {offer}, either way: what is there already is being hashed again, which may take longer
+ * than the two wait for each other. Said every half second.
+ *
  * resume {offer, file: number, offset: number}, receiver to sender: all before that byte of that
  * file is on disk, and was read and hashed again. The sender goes on there, or says COMPLETE 0. */
 #ifndef RATSD_SERVICE_TRANSFERS_H

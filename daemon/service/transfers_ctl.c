@@ -12,7 +12,8 @@
 
 #define MAX_PATH_SIZE   4096u
 #define MAX_REASON_SIZE 512u
-#define OFFER_TEXT_SIZE 21 /* of a number of 64 bits */
+#define OFFER_TEXT_SIZE 21  /* of a number of 64 bits */
+#define ALIVE_MS        500 /* between two signs of life */
 
 static void send(struct transfers *transfers, const struct peer_id *to, json_t *message)
 {
@@ -295,6 +296,40 @@ void ctl_resume(struct errand *errand)
     transfers_wake(transfers);
 }
 
+void ctl_tell_rehashing(struct errand *errand)
+{
+    struct transfers *transfers = errand->transfers;
+    struct transfer *transfer = errand->transfer;
+    const struct transfer_peer *peer = transfers_peer(transfers, &transfer->peer);
+    int64_t now_ms = transfers_now_ms(transfers);
+    char offer[OFFER_TEXT_SIZE];
+    if (peer == NULL || (peer->caps & CAP_RESUME) == 0) {
+        return; /* the time it has to come back runs on */
+    }
+    transfer_touch(transfer, now_ms);
+    if (now_ms - errand->alive_told_ms >= ALIVE_MS) {
+        errand->alive_told_ms = now_ms;
+        (void)snprintf(offer, sizeof offer, "%" PRIu64, transfer->id);
+        send(transfers, &transfer->peer, json_pack("{s:s, s:s}", "op", "alive", "offer", offer));
+    }
+}
+
+/* The peer hashes again what it has of it. */
+static void on_alive(struct transfers *transfers, const struct peer_id *from, const json_t *message)
+{
+    uint64_t id = 0;
+    if (!parse_offer(message, &id)) {
+        return;
+    }
+    for (int sending = 0; sending < 2; sending++) {
+        struct transfer *transfer =
+            transfer_engine_find_wire(transfers->engine, from, id, sending == 1);
+        if (transfer != NULL && transfer_is_open(transfer)) {
+            transfer_touch(transfer, transfers_now_ms(transfers));
+        }
+    }
+}
+
 /* Of a transfer that is not here, or not any more. */
 static void say(struct transfers *transfers, const struct peer_id *to, uint64_t id,
                 enum transfer_op op, bool ok)
@@ -425,6 +460,8 @@ void transfers_on_control(void *self, struct peer *from, const json_t *message)
         on_hello(transfers, &peer, message);
     } else if (strcmp(op, "waits") == 0) {
         on_waits(transfers, &peer, message);
+    } else if (strcmp(op, "alive") == 0) {
+        on_alive(transfers, &peer, message);
     } else if (strcmp(op, "resume") == 0) {
         on_resume(transfers, &peer, message);
     } else if (!is_id(id)) {

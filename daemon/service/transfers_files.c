@@ -59,6 +59,11 @@ static void on_rewound(void *arg, uint32_t file, uint64_t offset)
     ctl_resume(errand);
 }
 
+static void on_rehashing(void *arg)
+{
+    ctl_tell_rehashing(arg);
+}
+
 /* Of a tree it is said which file it was: there may be many. */
 static void on_failed(void *arg, uint32_t file, const char *why)
 {
@@ -81,6 +86,7 @@ static const struct transfer_disk_callbacks disk_callbacks = {
     .on_verified = on_verified,
     .on_room = on_room,
     .on_rewound = on_rewound,
+    .on_rehashing = on_rehashing,
     .on_failed = on_failed,
 };
 

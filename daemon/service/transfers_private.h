@@ -88,7 +88,8 @@ struct errand {
     bool rewound;                    /* receiver whose link was lost: what is there is known */
     uint32_t rewound_file;
     uint64_t rewound_offset;
-    struct span *span; /* it runs, and is counted there */
+    int64_t alive_told_ms; /* the peer was told that it is hashed again */
+    struct span *span;     /* it runs, and is counted there */
 };
 
 struct transfers {
@@ -222,5 +223,7 @@ void ctl_tell_end(const struct errand *errand);
 int ctl_tell_offer(const struct errand *errand, uint64_t id);
 /* Receiver: the peer is there and what we have is known: go on. */
 void ctl_resume(struct errand *errand);
+/* What is there is hashed again, which may take longer than the peer and we wait for each other. */
+void ctl_tell_rehashing(struct errand *errand);
 
 #endif

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "files_node.h"
+#include "sim_worker.h"
 
 #define SEED 20261130
 #define MB   ((size_t)1024 * 1024)
@@ -40,6 +41,7 @@ static void start(const char *const *options)
 static int end(void **state)
 {
     (void)state;
+    sim_worker_set_job_ms(0);
     files_node_fini(&a);
     files_node_fini(&b);
     sim_net_free(net);
@@ -149,6 +151,26 @@ static void a_tree_goes_on_whenever_its_link_breaks(void **state)
 }
 
 /* Everything is there and verified, and the link breaks before or after it is in place. */
+/* A slow disk and a large file: what is there takes longer to be read again than the two wait for
+ * each other. */
+static void what_is_there_takes_its_time_to_be_read_again(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"resume_time", "60", NULL};
+    start(options);
+    const char *key = files_send(&a, &b, 120 * MB);
+    const char *offered = accepted();
+    run_until_done(&b, offered, 100 * MB); /* four steps of hashing */
+    break_link();
+    sim_worker_set_job_ms(25 * 1000);
+    files_link(&a, &b);
+    files_run(net, 220 * 1000);
+    sim_worker_set_job_ms(0);
+    run_until(&a, key, "completed");
+    assert_true(is_told(&b, offered, "completed"));
+    files_assert_target(&b, offered, 0, 120 * MB);
+}
+
 static void what_is_complete_needs_no_more_than_to_be_said(void **state)
 {
     (void)state;
@@ -406,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_file_goes_on_where_it_was),
         CASE(a_tree_goes_on_whenever_its_link_breaks),
+        CASE(what_is_there_takes_its_time_to_be_read_again),
         CASE(what_is_complete_needs_no_more_than_to_be_said),
         CASE(a_link_that_died_in_silence_is_replaced),
         CASE(a_pause_outlasts_the_link),

@@ -1,4 +1,7 @@
-/* core/worker.h on virtual time: a job runs at once, its end is told at the end of the turn. */
+/* core/worker.h on virtual time: a job runs at once, its end is told at the end of the turn, or
+ * after as long as the test says that it took. */
+#include "sim_worker.h"
+
 #include <stdlib.h>
 
 #include "core/worker.h"
@@ -12,16 +15,25 @@ struct worker {
 struct job {
     struct list node;
     struct deferred done;
+    struct timer timer;
     void (*on_done)(void *arg, void *data);
     void *arg;
     void *data;
     void (*free_data)(void *data);
 };
 
+static int64_t job_ms;
+
+void sim_worker_set_job_ms(int64_t ms)
+{
+    job_ms = ms;
+}
+
 static void job_free(struct job *job)
 {
     list_remove(&job->node);
     deferred_cancel(&job->done);
+    timer_stop(&job->timer);
     if (job->free_data != NULL) {
         job->free_data(job->data);
     }
@@ -69,8 +81,13 @@ struct job *worker_submit(struct worker *worker, const char *name, void (*run)(v
     job->free_data = free_data;
     list_append(&worker->jobs, &job->node);
     deferred_init(&job->done, worker->loop, on_done, job);
+    timer_init(&job->timer, worker->loop, on_done, job);
     run(data);
-    deferred_schedule(&job->done);
+    if (job_ms > 0) {
+        timer_start(&job->timer, job_ms);
+    } else {
+        deferred_schedule(&job->done);
+    }
     return job;
 }
 

@@ -28,6 +28,7 @@ struct told {
     uint32_t verified;
     unsigned rooms;
     unsigned rewinds;
+    unsigned signs;
     uint32_t rewound_file;
     uint64_t rewound_offset;
     uint32_t failed_file;
@@ -82,6 +83,11 @@ static void on_rewound(void *arg, uint32_t file, uint64_t offset)
     loop_quit(loop);
 }
 
+static void on_rehashing(void *arg)
+{
+    ((struct told *)arg)->signs++;
+}
+
 static void on_failed(void *arg, uint32_t file, const char *why)
 {
     struct told *told = arg;
@@ -91,7 +97,7 @@ static void on_failed(void *arg, uint32_t file, const char *why)
 }
 
 static const struct transfer_disk_callbacks callbacks = {
-    on_pieces, on_taken, on_wrote, on_verified, on_room, on_rewound, on_failed,
+    on_pieces, on_taken, on_wrote, on_verified, on_room, on_rewound, on_rehashing, on_failed,
 };
 
 static struct transfer_disk *disk_new(bool sending, struct told *told)

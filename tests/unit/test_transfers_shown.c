@@ -440,6 +440,8 @@ static void nonsense_on_the_reserved_channel_changes_nothing(void **state)
     say(json_pack("{s:s, s:s, s:i, s:i}", "op", "resume", "offer", "5", "file", -1, "offset", 0));
     say(json_pack("{s:s, s:s, s:i, s:i}", "op", "resume", "offer", "5", "file", 0, "offset", 0));
     say(json_pack("{s:s, s:s}", "op", "waits", "offer", "x"));
+    say(json_pack("{s:s, s:s}", "op", "alive", "offer", "5"));
+    say(json_pack("{s:s, s:i}", "op", "alive", "offer", 5));
     say(json_pack("{s:s, s:s}", "op", "hello", "caps", "pull"));
     say(json_pack("{s:s, s:[i, s]}", "op", "hello", "caps", 1, "fly"));
     say(json_pack("{s:s, s:s}", "op", "dance", "id", id));
