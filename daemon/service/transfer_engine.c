@@ -503,7 +503,8 @@ static int64_t deadline(const struct transfer_engine *engine, const struct trans
     }
     if (transfer->state == TRANSFER_PENDING || transfer->state == TRANSFER_STARTING) {
         bool is_wanted = !transfer->offered && !transfer->sending;
-        return transfer->created_ms + (is_wanted ? limits->wanted_ms : limits->offer_ms);
+        return is_wanted ? transfer->active_ms + limits->wanted_ms
+                         : transfer->created_ms + limits->offer_ms;
     }
     /* One that has landed is for its program to end, which may have done it already. */
     return transfer->paused || transfer->landed ? INT64_MAX : transfer->active_ms + limits->idle_ms;

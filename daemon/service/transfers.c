@@ -203,6 +203,7 @@ static void on_offer(void *arg, struct transfer *transfer)
         transfer->unseen = transfer->session == 0;
         transfer_refuse(transfers->engine, transfer, why, transfers_now_ms(transfers));
     }
+    ctl_ask_next(transfers, &transfer->peer);
 }
 
 static void on_start(void *arg, struct transfer *transfer)
@@ -300,6 +301,7 @@ static void on_end(void *arg, struct transfer *transfer)
     }
     log_end(arg, transfer);
     tell(errand);
+    ctl_ask_next(arg, &transfer->peer);
 }
 
 static void on_forget(void *arg, struct transfer *transfer)

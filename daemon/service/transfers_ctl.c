@@ -10,6 +10,7 @@
 #include "service/transfers_private.h"
 #include "util/alloc.h"
 
+#define PULLS_AT_ONCE   16u /* that a peer has to decide (api.md 7.5) */
 #define MAX_PATH_SIZE   4096u
 #define MAX_REASON_SIZE 512u
 #define OFFER_TEXT_SIZE 21  /* of a number of 64 bits */
@@ -57,6 +58,61 @@ static bool may_request(struct transfers *transfers, struct request *request,
     return false;
 }
 
+/* The peer has to decide it. */
+static bool is_open_request(const struct transfer *transfer)
+{
+    return transfer->pulled && !transfer->sending && !transfer->offered &&
+           transfer->state == TRANSFER_STARTING;
+}
+
+/* The oldest request that waits, if the peer is to hear of one more; every one that waits has its
+ * time before it. */
+static struct errand *next_unasked(const struct transfers *transfers, const struct peer_id *id)
+{
+    struct errand *next = NULL;
+    size_t asked = 0;
+    LIST_EACH(transfer_engine_all(transfers->engine), node)
+    {
+        struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
+        if (!is_open_request(transfer) || !peer_id_equal(&transfer->peer, id)) {
+            continue;
+        }
+        struct errand *errand = errand_of(transfer);
+        if (!errand->unasked) {
+            asked++;
+            continue;
+        }
+        transfer_touch(transfer, transfers_now_ms(transfers));
+        next = next == NULL ? errand : next;
+    }
+    return asked < PULLS_AT_ONCE ? next : NULL;
+}
+
+static void ask(struct errand *errand)
+{
+    struct transfers *transfers = errand->transfers;
+    struct transfer *transfer = errand->transfer;
+    int rc = ctl_send(host_mesh(transfers->host), &transfer->peer,
+                      json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "pull", "id", transfer->key,
+                                "kind", transfer->directory ? "dir" : "file", "path", errand->path,
+                                "recursive", (int)errand->is_deep));
+    errand->unasked = false;
+    if (rc < 0) {
+        transfer_fail(transfers->engine, transfer, "too much is queued to the peer",
+                      transfers_now_ms(transfers));
+    }
+}
+
+void ctl_ask_next(struct transfers *transfers, const struct peer_id *id)
+{
+    const struct transfer_peer *peer = transfers_peer(transfers, id);
+    struct errand *errand;
+    while (peer != NULL && (peer->caps & CAP_PULL) != 0 &&
+           (errand = next_unasked(transfers, id)) != NULL) {
+        ask(errand);
+    }
+}
+
 void transfers_on_request(void *self, struct request *request)
 {
     struct transfers *transfers = self;
@@ -80,15 +136,11 @@ void transfers_on_request(void *self, struct request *request)
     }
     struct errand *errand = errand_new(transfers, transfer);
     errand_give(errand, wish.session);
-    json_t *message = json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "pull", "id", transfer->key,
-                                "kind", wish.directory ? "dir" : "file", "path", path, "recursive",
-                                (int)is_deep(request));
-    rc = ctl_send(host_mesh(transfers->host), &wish.peer, message);
+    errand->path = xstrdup(path);
+    errand->is_deep = is_deep(request);
+    errand->unasked = true;
     request_reply(request, json_pack("{s:s}", "transfer", transfer->key));
-    if (rc < 0) {
-        transfer_fail(transfers->engine, transfer, "too much is queued to the peer",
-                      transfers_now_ms(transfers));
-    }
+    ctl_ask_next(transfers, &wish.peer);
 }
 
 /* What this node asked the peer for under that id, and got no offer for yet. */
@@ -254,7 +306,7 @@ int ctl_tell_offer(const struct errand *errand, uint64_t id)
 void ctl_tell_end(const struct errand *errand)
 {
     const struct transfer *transfer = errand->transfer;
-    if (errand->answered) {
+    if (errand->answered || errand->unasked) {
         return;
     }
     if (transfer->sending) {

@@ -84,6 +84,8 @@ struct errand {
     char pull_id[TRANSFER_KEY_SIZE]; /* the peer's id of its request; "" none */
     char *path;                      /* and what it asked for */
     bool answered;                   /* the peer knows that its request, or ours, is over */
+    bool unasked;                    /* our request waits until the peer has decided others */
+    bool is_deep;                    /* it asks for all below a directory */
     size_t waiting;                  /* memory of what came and is not on disk */
     bool rewound;                    /* receiver whose link was lost: what is there is known */
     uint32_t rewound_file;
@@ -217,6 +219,8 @@ void transfers_on_control(void *self, struct peer *from, const json_t *message);
 void transfers_on_request(void *self, struct request *request);
 /* False for an offer that answers a request of ours that is over. */
 bool ctl_may_be_shown(const struct transfers *transfers, const struct transfer *transfer);
+/* The peer has decided a request of ours, or one is over: others may be waiting. */
+void ctl_ask_next(struct transfers *transfers, const struct peer_id *id);
 /* It ended before there was an offer: the peer that asked, or is asked, is told. */
 void ctl_tell_end(const struct errand *errand);
 /* Our offer with that id answers what the peer asked for. */

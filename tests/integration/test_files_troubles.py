@@ -468,6 +468,17 @@ def test_64_at_once(pair, programs, target, tmp_path):
     assert got == expected
 
 
+def test_64_are_fetched_at_once(pair, programs, target, tmp_path):
+    first, second = pair
+    files = {"file%d" % number: pattern(number * 7777, number) for number in range(64)}
+    server, asker = programs(first, silent=True), programs(second, silent=True)
+    server.client.add_share_root(write_tree(str(tmp_path / "root"), files))
+    for name in files:
+        asker.fetch(server, "file", name, os.path.join(target, name))
+    assert set(asker.wait_any_end(64, 120).values()) == {COMPLETED}
+    assert contents(target) == contents(str(tmp_path / "root"))
+
+
 @pytest.mark.parametrize("side", ["sender", "receiver"])
 def test_a_file_is_there_exactly_when_it_is_complete(pair, programs, target, tmp_path, side):
     """Cancelled at any moment, from either side: the receiver is told what is so."""

@@ -472,6 +472,30 @@ def test_a_peer_that_refuses_says_why(linked):
     assert end["state"] == "failed" and end["error"] == "not here"
 
 
+def test_a_peer_has_16_requests_to_decide_and_the_others_wait_their_turn(linked):
+    carrier, node, link = linked
+    keys = [ask(carrier, node, link)]
+    keys += [carrier.call("transfer.request", {"peer": node.id, "kind": "file", "path": "f%d" % number})["transfer"]
+             for number in range(39)]
+    heard = [hear(link, "pull")["id"] for _ in range(16)]
+    with pytest.raises(TimeoutError):
+        link.wait(wire.APP, 0.3, channel=wire.RATSD_ONLY)
+    carrier.call("transfer.cancel", {"transfer": keys[20]})  # the peer never heard of it
+    carrier.call("transfer.cancel", {"transfer": keys[3]})
+    assert hear(link, "pull_cancel")["id"] == keys[3]
+    for number in range(22):
+        heard.append(hear(link, "pull")["id"])
+        if number % 2 == 0:
+            say(link, {"op": "pull_no", "id": heard[-1], "reason": "no"})
+        else:  # decided, though the offer has no answer
+            say(link, {"op": "pull_ok", "id": heard[-1], "offer": str(1000 + number)})
+            send(link, offer(1000 + number, [(b"x", 3)], False, b"x"))
+    del keys[20]
+    assert heard == keys[:39 - 1]
+    say(link, {"op": "pull_no", "id": heard[0], "reason": "no"})
+    assert hear(link, "pull")["id"] == keys[-1]
+
+
 def test_a_request_that_is_cancelled_tells_the_peer(linked):
     carrier, node, link = linked
     key = ask(carrier, node, link)
