@@ -345,7 +345,7 @@ static void whoever_asked_may_lose_interest(void **state)
     assert_string_equal(files_state(&b, 1, request), "cancelled");
 }
 
-static void one_peer_may_have_sixteen_undecided_requests(void **state)
+static void sixteen_requests_wait_for_a_peer_and_the_next_for_them(void **state)
 {
     (void)state;
     for (int i = 0; i < 17; i++) {
@@ -353,7 +353,8 @@ static void one_peer_may_have_sixteen_undecided_requests(void **state)
     }
     files_run(net, 100);
     assert_int_equal(files_count(&b, 1, EV_TRANSFER_REQUESTED), 16);
-    assert_int_equal(files_count(&a, 1, EV_TRANSFER_CHANGED), 1);
+    files_run(net, 110 * 1000); /* nobody decides: the first are over, and the last begins */
+    assert_int_equal(files_count(&b, 1, EV_TRANSFER_REQUESTED), 17);
 }
 
 static void one_peer_is_asked_for_sixty_four_things_at_once(void **state)
@@ -420,6 +421,18 @@ static void an_offer_of_another_kind_is_no_answer(void **state)
     assert_string_equal(files_state(&b, 1, wanted), "failed");
     assert_non_null(strstr(files_error(&b, 1, wanted), "kind"));
     assert_int_equal(files_count(&b, 1, EV_TRANSFER_OFFERED), 0);
+}
+
+static void a_peer_that_asks_for_more_than_sixteen_things_is_refused(void **state)
+{
+    (void)state;
+    char id[33];
+    for (int i = 0; i < 17; i++) {
+        (void)snprintf(id, sizeof id, "%032x", (unsigned)i);
+        say(json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "pull", "id", id, "kind", "file", "path",
+                      "x", "recursive", 1));
+    }
+    assert_int_equal(files_count(&b, 1, EV_TRANSFER_REQUESTED), 16);
 }
 
 static void nonsense_on_the_reserved_channel_changes_nothing(void **state)
@@ -494,9 +507,10 @@ int main(void)
         CASE(a_refused_request_says_why),
         CASE(a_request_nobody_answers_ends),
         CASE(whoever_asked_may_lose_interest),
-        CASE(one_peer_may_have_sixteen_undecided_requests),
+        CASE(sixteen_requests_wait_for_a_peer_and_the_next_for_them),
         CASE(one_peer_is_asked_for_sixty_four_things_at_once),
         CASE(an_offer_of_another_kind_is_no_answer),
+        CASE(a_peer_that_asks_for_more_than_sixteen_things_is_refused),
         CASE(nonsense_on_the_reserved_channel_changes_nothing),
         CASE(a_peer_that_is_no_ratsd_is_not_asked),
     };
