@@ -485,12 +485,9 @@ class RatsClient(
         session = self._session
         operation = method.decode("utf-8")
         result = c_void_p()
-        handle = session.enter()
-        try:
-            code = session.lib.rats_call(handle, method, params, timeout_ms, byref(result))
-            error = session.error(code, operation) if code else None
-        finally:
-            session.leave()
+        handle = session.handle()
+        code = session.lib.rats_call(handle, method, params, timeout_ms, byref(result))
+        error = session.error(code, operation) if code else None
         text = self._library.take_text(result.value)
         document = parse_object(text)
         if error is None:

@@ -154,14 +154,11 @@ class FileMethods(ClientBase):
         self, operation: str, name: str, peer_id: str, arguments: Tuple[Any, ...]
     ) -> Tuple[str, Optional[RatsError]]:
         session = self._session
-        handle = session.enter()
-        try:
-            address = getattr(session.lib, name)(handle, *arguments)
-            if not address:
-                return "", session.error(session.last_error()[1], operation, peer_id)
-            return self._library.take_text(address), None
-        finally:
-            session.leave()
+        handle = session.handle()
+        address = getattr(session.lib, name)(handle, *arguments)
+        if not address:
+            return "", session.error(session.last_error()[1], operation, peer_id)
+        return self._library.take_text(address), None
 
     def _give_up(self, begun: Tuple[str, Optional[RatsError]]) -> None:
         """Nobody waited for that id: KeyboardInterrupt was faster."""
@@ -403,10 +400,7 @@ class FileMethods(ClientBase):
 
     def _tell_library(self, name: str, nothing: Any) -> Optional[RatsError]:
         session = self._session
-        handle = session.enter()
-        try:
-            getattr(session.lib, name)(handle, nothing, None)
-            code = session.last_error()[1]
-            return None if code == ErrorCode.SUCCESS else session.error(code, "Set callback")
-        finally:
-            session.leave()
+        handle = session.handle()
+        getattr(session.lib, name)(handle, nothing, None)
+        code = session.last_error()[1]
+        return None if code == ErrorCode.SUCCESS else session.error(code, "Set callback")

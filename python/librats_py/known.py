@@ -28,13 +28,9 @@ class KnownMethods(ClientBase):
         """A result of a C function that may wait, its error kept for ``last_error``."""
 
         def ask() -> Tuple[_T, int, str]:
-            self._session.enter()
-            try:
-                result = function(name)
-                detail, code = self._session.last_error()
-                return result, code, detail
-            finally:
-                self._session.leave()
+            result = function(name)
+            detail, code = self._session.last_error()
+            return result, code, detail
 
         result, code, detail = interruptible(ask)
         if code != ErrorCode.SUCCESS:
@@ -181,15 +177,12 @@ class KnownMethods(ClientBase):
 
     def _clear(self) -> Any:
         session = self._session
-        handle = session.enter()
-        try:
-            session.lib.rats_clear_historical_peers(handle)
-            code = session.last_error()[1]
-            if code == ErrorCode.SUCCESS:
-                return None
-            return session.error(code, "Clear historical peers")
-        finally:
-            session.leave()
+        handle = session.handle()
+        session.lib.rats_clear_historical_peers(handle)
+        code = session.last_error()[1]
+        if code == ErrorCode.SUCCESS:
+            return None
+        return session.error(code, "Clear historical peers")
 
     def get_historical_peer_ids(self) -> List[str]:
         """Ids of the peers in the address book, best first."""

@@ -38,13 +38,10 @@ class MessageMethods(ClientBase):
         text = encode(message, "message")
         peer = self._encoded.get(peer_id) or self._encode_once(peer_id, "peer_id")
         session = self._session
-        handle = session.enter()
-        try:
-            code = self._send_string(handle, peer, text)
-            if code:
-                raise session.failed(code, "Send string", peer_id)
-        finally:
-            session.leave()
+        handle = session.handle()
+        code = self._send_string(handle, peer, text)
+        if code:
+            raise session.failed(code, "Send string", peer_id)
 
     def send_binary(self, peer_id: str, data: BytesLike) -> None:
         """Send bytes to one peer; returns when the daemon has taken them over.
@@ -57,17 +54,14 @@ class MessageMethods(ClientBase):
         """
         peer = self._encoded.get(peer_id) or self._encode_once(peer_id, "peer_id")
         session = self._session
-        handle = session.enter()
-        try:
-            if type(data) is bytes:
-                code = self._send_binary(handle, peer, data, len(data))
-            else:
-                with Borrowed(data) as view:
-                    code = self._send_binary(handle, peer, view.address, view.size)
-            if code:
-                raise session.failed(code, "Send binary", peer_id)
-        finally:
-            session.leave()
+        handle = session.handle()
+        if type(data) is bytes:
+            code = self._send_binary(handle, peer, data, len(data))
+        else:
+            with Borrowed(data) as view:
+                code = self._send_binary(handle, peer, view.address, view.size)
+        if code:
+            raise session.failed(code, "Send binary", peer_id)
 
     def send_json(self, peer_id: str, data: Any) -> None:
         """Send a value as JSON to one peer.
@@ -81,13 +75,10 @@ class MessageMethods(ClientBase):
         text = encode_json(data)
         peer = self._encoded.get(peer_id) or self._encode_once(peer_id, "peer_id")
         session = self._session
-        handle = session.enter()
-        try:
-            code = session.lib.rats_send_json(handle, peer, text)
-            if code:
-                raise session.failed(code, "Send JSON", peer_id)
-        finally:
-            session.leave()
+        handle = session.handle()
+        code = session.lib.rats_send_json(handle, peer, text)
+        if code:
+            raise session.failed(code, "Send JSON", peer_id)
 
     def broadcast_string(self, message: str) -> int:
         """Send text to every connected peer.
@@ -171,17 +162,14 @@ class MessageMethods(ClientBase):
         name = encoded.get(channel) or self._encode_once(channel, "channel")
         peer = encoded.get(peer_id) or self._encode_once(peer_id, "peer_id")
         session = self._session
-        handle = session.enter()
-        try:
-            if type(data) is bytes:
-                code = self._send_channel(handle, peer, name, data, len(data))
-            else:
-                with Borrowed(data) as view:
-                    code = self._send_channel(handle, peer, name, view.address, view.size)
-            if code:
-                raise session.failed(code, "Send channel", peer_id)
-        finally:
-            session.leave()
+        handle = session.handle()
+        if type(data) is bytes:
+            code = self._send_channel(handle, peer, name, data, len(data))
+        else:
+            with Borrowed(data) as view:
+                code = self._send_channel(handle, peer, name, view.address, view.size)
+        if code:
+            raise session.failed(code, "Send channel", peer_id)
 
     def broadcast_channel(self, channel: str, data: BytesLike) -> int:
         """Send bytes (also none) to every connected peer on a named channel.
@@ -209,14 +197,11 @@ class MessageMethods(ClientBase):
     def _count(self, name: str, *arguments: Any) -> int:
         """A broadcast: the number of peers; a negative code raises."""
         session = self._session
-        handle = session.enter()
-        try:
-            count: int = getattr(session.lib, name)(handle, *arguments)
-            if count > 0:
-                return count
-            if count < 0:
-                raise session.failed(count, "Broadcast")
-            session.remember_library()
-            return 0
-        finally:
-            session.leave()
+        handle = session.handle()
+        count: int = getattr(session.lib, name)(handle, *arguments)
+        if count > 0:
+            return count
+        if count < 0:
+            raise session.failed(count, "Broadcast")
+        session.remember_library()
+        return 0

@@ -1,8 +1,9 @@
 """Life of one C handle: calls in progress, the dispatch thread, closing, forking.
 
-The rule that is easy to break: ``rats_destroy`` runs exactly once, and never while another thread
-is inside a C function with the same handle. Every call therefore stands in ``enter``/``leave``;
-``close`` only marks the session and wakes the dispatch thread, and whoever leaves last destroys.
+The rule that is easy to break: ``rats_destroy`` runs exactly once, and after the dispatch thread
+has taken its last batch, so that no callback runs when ``close`` returns. ``close`` only marks the
+session and wakes that thread. Calls of other threads need no such care: the library ends those that
+wait, and tells a handle that was destroyed from every other.
 
 A session never refers to its ``RatsClient``, so that a client nobody holds can be collected while
 the dispatch thread waits.
@@ -13,10 +14,8 @@ import ctypes
 import logging
 import os
 import threading
-import time
 import weakref
-from collections import deque
-from typing import Any, Callable, Deque, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, List, Optional, Tuple, TypeVar
 
 from .ctypes_wrapper import LibratsCtypes
 from .dispatch import Dispatcher
@@ -29,8 +28,7 @@ _log = logging.getLogger("librats_py")
 
 _T = TypeVar("_T")
 
-# How long closing waits for calls of other threads; the last of them destroys the handle then.
-_LEAVE_SECONDS = 2.0
+# How long the end of the process waits for a session's: the library says goodbye in 2 s at most.
 _EXIT_SECONDS = 2.5
 
 
@@ -98,7 +96,6 @@ class Session:
         self.lib = library.lib
         self._handle: Optional[int] = handle
         self._address = handle
-        self._inside: Deque[None] = deque()
         self._lock = threading.RLock()  # a collection may run close() anywhere
         self._busy = threading.Lock()  # held while a batch is being processed
         self._errors = threading.local()
@@ -111,25 +108,17 @@ class Session:
 
     # --- calls ----------------------------------------------------------------------------
 
-    def enter(self) -> int:
-        """Begin a call: the handle. Every ``enter`` that returns needs a ``leave``.
+    def handle(self) -> int:
+        """What C functions take.
 
         Raises:
             RatsNotRunningError: the client is closed
             RatsDaemonError: the client was made before this process was forked
         """
-        # First in, then look: close() first takes the handle away, then looks who is inside.
-        self._inside.append(None)
         handle = self._handle
         if handle is None:
-            self.leave()
             raise self.unusable()
         return handle
-
-    def leave(self) -> None:
-        self._inside.pop()
-        if self._handle is None:
-            self._destroy_if_last()
 
     def unusable(self) -> RatsError:
         if self._forked:
@@ -141,11 +130,8 @@ class Session:
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Result of a C function that does not block."""
-        handle = self.enter()
-        try:
-            return getattr(self.lib, name)(handle, *arguments)
-        finally:
-            self.leave()
+        handle = self.handle()
+        return getattr(self.lib, name)(handle, *arguments)
 
     def call_blocking(self, name: str, *arguments: Any) -> Any:
         """Result of a C function that may wait for the daemon."""
@@ -163,32 +149,28 @@ class Session:
     def _call_for_error(
         self, operation: str, name: str, arguments: Tuple[Any, ...], peer_id: Optional[str]
     ) -> Optional[RatsError]:
-        handle = self.enter()
-        try:
-            code: int = getattr(self.lib, name)(handle, *arguments)
-            if code == 0:
-                return None
-            return self.error(code, operation, peer_id)
-        finally:
-            self.leave()
+        handle = self.handle()
+        code: int = getattr(self.lib, name)(handle, *arguments)
+        if code == 0:
+            return None
+        return self.error(code, operation, peer_id)
 
     def text(self, name: str, *arguments: Any) -> str:
         """A ``char *`` result; ``""`` for NULL."""
-        handle = self.enter()
-        try:
-            text = self.library.take_text(getattr(self.lib, name)(handle, *arguments))
-            if text is None:
-                self.remember_library()
-                return ""
-            return text
-        finally:
-            self.leave()
+        handle = self.handle()
+        text = self.library.take_text(getattr(self.lib, name)(handle, *arguments))
+        if text is None:
+            self.remember_library()
+            return ""
+        return text
 
     def error(self, code: int, operation: str, peer_id: Optional[str] = None) -> RatsError:
         """The exception for a failed call of this thread, with the library's own words.
 
         The functions of v1 return few codes; where the library knows a finer one, that one counts.
         """
+        if self._handle is None:
+            return self.unusable()  # closed meanwhile, and so the call was ended
         detail, fine = self.last_error()
         if code == ErrorCode.OPERATION_FAILED and fine < ErrorCode.JSON_PARSE:
             code = fine
@@ -201,7 +183,7 @@ class Session:
         return error
 
     def last_error(self) -> Tuple[str, int]:
-        """The library's sentence and code for this thread; only between enter and leave."""
+        """The library's sentence and code for the last call of this thread."""
         message: Optional[bytes] = self.lib.rats_last_error_message(self._address)
         detail = message.decode("utf-8", "replace") if message else ""
         return detail, self.lib.rats_last_error(self._address)
@@ -245,7 +227,7 @@ class Session:
             _log.critical("dispatch thread ends: %s", error, exc_info=error)
         finally:
             self._loop_ended = True
-            self._destroy_if_last()
+            self._destroy_if_over()
 
     def wait_for_callbacks(self) -> None:
         """Return when no callback is running; at once on the dispatch thread itself."""
@@ -263,7 +245,8 @@ class Session:
         """End the session; repeated calls are harmless, also from several threads.
 
         With ``wait`` the handle is destroyed when this returns, except on the dispatch thread
-        (then after its callback has returned) or while another thread stays in a call.
+        (then after its callback has returned). Calls of other threads end with
+        ``RatsNotRunningError``.
         """
         with self._lock:
             if self._handle is not None:
@@ -272,27 +255,25 @@ class Session:
         if self._forked:
             return
         self.dispatcher.stop()
-        self._destroy_if_last()
-        if wait and not self.on_dispatch_thread():
-            self._wait_destroyed(None)
+        self._destroy_if_over()
+        if wait:
+            self.wait_destroyed(None)
 
-    def _wait_destroyed(self, seconds: Optional[float]) -> None:
-        self._thread.join(seconds)
-        deadline = time.monotonic() + _LEAVE_SECONDS
-        while not self._destroyed and self._inside and time.monotonic() < deadline:
-            time.sleep(0.001)
+    def wait_destroyed(self, seconds: Optional[float]) -> None:
+        """At once on the dispatch thread itself."""
+        if not self.on_dispatch_thread():
+            self._thread.join(seconds)
 
-    def _destroy_if_last(self) -> None:
+    def _destroy_if_over(self) -> None:
         with self._lock:
-            open_or_used = self._handle is not None or self._inside or not self._loop_ended
-            if open_or_used or self._destroyed:
+            if self._handle is not None or not self._loop_ended or self._destroyed:
                 return
             self._destroyed = True
         _sessions.discard(self)
         self.lib.rats_destroy(self._address)
 
     def _after_fork_in_child(self) -> None:
-        """The dispatch thread and the threads inside calls exist in the parent only."""
+        """The dispatch thread and those inside calls exist in the parent only."""
         self._forked = True
         self._handle = None
         self._lock = threading.RLock()
@@ -309,8 +290,7 @@ def _close_all_at_exit() -> None:
     for session in list(_sessions):
         session.close(wait=False)
     for session in list(_sessions):
-        if not session.on_dispatch_thread():
-            session._wait_destroyed(_EXIT_SECONDS)
+        session.wait_destroyed(_EXIT_SECONDS)
 
 
 def _forget_all_after_fork() -> None:

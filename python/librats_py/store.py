@@ -62,17 +62,14 @@ class StoreMethods(ClientBase):
     def _get(self, key: bytes) -> Tuple[Optional[Tuple[int, bytes]], Optional[RatsError]]:
         kind, size = c_int(), c_size_t()
         session = self._session
-        handle = session.enter()
+        handle = session.handle()
+        address = session.lib.rats_storage_get(handle, key, byref(kind), byref(size))
+        if not address:
+            return None, session.error(session.last_error()[1], "Read from the store")
         try:
-            address = session.lib.rats_storage_get(handle, key, byref(kind), byref(size))
-            if not address:
-                return None, session.error(session.last_error()[1], "Read from the store")
-            try:
-                return (kind.value, string_at(address, size.value)), None
-            finally:
-                session.lib.rats_string_free(address)
+            return (kind.value, string_at(address, size.value)), None
         finally:
-            session.leave()
+            session.lib.rats_string_free(address)
 
     def storage_remove(self, key: str) -> bool:
         """Remove a key, here and at every peer; returns when that is on the daemon's disk.
@@ -109,15 +106,12 @@ class StoreMethods(ClientBase):
     def _keys(self, prefix: bytes) -> Tuple[List[str], Optional[RatsError]]:
         count = c_int()
         session = self._session
-        handle = session.enter()
-        try:
-            array = session.lib.rats_storage_keys(handle, prefix, byref(count))
-            code = session.last_error()[1]
-            if not array and code != ErrorCode.SUCCESS:
-                return [], session.error(code, "List the store")
-            return self._library.take_texts(array, count.value), None
-        finally:
-            session.leave()
+        handle = session.handle()
+        array = session.lib.rats_storage_keys(handle, prefix, byref(count))
+        code = session.last_error()[1]
+        if not array and code != ErrorCode.SUCCESS:
+            return [], session.error(code, "List the store")
+        return self._library.take_texts(array, count.value), None
 
     def storage_sync(self) -> None:
         """Ask every connected peer for everything it has; that also happens when one connects.
@@ -164,11 +158,8 @@ class StoreMethods(ClientBase):
 
     def _tell_watch(self, name: bytes, wanted: bool) -> Optional[RatsError]:
         session = self._session
-        handle = session.enter()
-        try:
-            nothing = _NOTHING if wanted else StorageCallbackType(0)
-            session.lib.rats_set_storage_callback(handle, name, nothing, None)
-            code = session.last_error()[1]
-            return None if code == ErrorCode.SUCCESS else session.error(code, "Watch the store")
-        finally:
-            session.leave()
+        handle = session.handle()
+        nothing = _NOTHING if wanted else StorageCallbackType(0)
+        session.lib.rats_set_storage_callback(handle, name, nothing, None)
+        code = session.last_error()[1]
+        return None if code == ErrorCode.SUCCESS else session.error(code, "Watch the store")

@@ -116,17 +116,14 @@ class TopicMethods(ClientBase):
         """
         name = self._encoded.get(topic) or self._encode_once(topic, "topic")
         session = self._session
-        handle = session.enter()
-        try:
-            if type(data) is bytes:
-                code = self._publish_binary(handle, name, data, len(data), echo)
-            else:
-                with Borrowed(data) as view:
-                    code = self._publish_binary(handle, name, view.address, view.size, echo)
-            if code:
-                raise session.failed(code, "Publish binary to topic")
-        finally:
-            session.leave()
+        handle = session.handle()
+        if type(data) is bytes:
+            code = self._publish_binary(handle, name, data, len(data), echo)
+        else:
+            with Borrowed(data) as view:
+                code = self._publish_binary(handle, name, view.address, view.size, echo)
+        if code:
+            raise session.failed(code, "Publish binary to topic")
 
     def get_topic_peers(self, topic: str) -> List[str]:
         """Ids of the connected peers that subscribe to a topic."""
@@ -199,13 +196,10 @@ class TopicMethods(ClientBase):
     def _publish(self, function: str, topic: str, text: bytes) -> None:
         name = self._encoded.get(topic) or self._encode_once(topic, "topic")
         session = self._session
-        handle = session.enter()
-        try:
-            code = getattr(session.lib, function)(handle, name, text)
-            if code:
-                raise session.failed(code, "Publish to topic")
-        finally:
-            session.leave()
+        handle = session.handle()
+        code = getattr(session.lib, function)(handle, name, text)
+        if code:
+            raise session.failed(code, "Publish to topic")
 
     def _topic_peers(self, function: str, topic: bytes) -> List[str]:
         count = c_int()

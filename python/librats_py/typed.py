@@ -92,23 +92,17 @@ class TypedMethods(ClientBase):
         text = encode(data, "data")
         name = self._encoded.get(message_type) or self._encode_once(message_type, "message_type")
         session = self._session
-        handle = session.enter()
-        try:
-            code = session.lib.rats_broadcast_message(handle, name, text)
-            if code:
-                raise session.failed(code, "Broadcast message")
-        finally:
-            session.leave()
+        handle = session.handle()
+        code = session.lib.rats_broadcast_message(handle, name, text)
+        if code:
+            raise session.failed(code, "Broadcast message")
 
     def _send_typed(self, peer_id: str, message_type: str, text: bytes) -> None:
         encoded = self._encoded
         name = encoded.get(message_type) or self._encode_once(message_type, "message_type")
         peer = encoded.get(peer_id) or self._encode_once(peer_id, "peer_id")
         session = self._session
-        handle = session.enter()
-        try:
-            code = session.lib.rats_send_message(handle, peer, name, text)
-            if code:
-                raise session.failed(code, "Send message", peer_id)
-        finally:
-            session.leave()
+        handle = session.handle()
+        code = session.lib.rats_send_message(handle, peer, name, text)
+        if code:
+            raise session.failed(code, "Send message", peer_id)

@@ -361,6 +361,28 @@ def test_other_threads_may_call_while_one_closes(ratsd: Ratsd) -> None:
         assert not unexpected
 
 
+def test_closing_ends_the_calls_of_other_threads(ratsd: Ratsd) -> None:
+    caught: List[BaseException] = []
+    with socket.socket() as silent, ratsd.client() as client:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client.start()
+
+        def connect() -> None:
+            try:
+                client.connect(*silent.getsockname())
+            except BaseException as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        dialed, _ = silent.accept()
+        client.close()
+        thread.join(10)
+        dialed.close()
+    assert [type(error) for error in caught] == [RatsNotRunningError]
+
+
 def test_events_come_raw(ratsd: Ratsd) -> None:
     events: List[Any] = []
     with ratsd.client() as watcher:
