@@ -88,6 +88,8 @@ from .exceptions import (
     RatsTimeoutError,
     check_error,
 )
+from .incoming import Messages, Peers, StorageChanges
+from .streams import Message, PeerChange, StorageChange
 
 __version__ = "1.0.0"
 __author__ = "the ratsd authors"
@@ -125,14 +127,18 @@ __all__ = [
     "JsonCallbackType",
     "LibratsNotFoundError",
     "LogLevel",
+    "Message",
     "MessageCallback",
     "MessageCallbackType",
     "MessageDataType",
+    "Messages",
     "NatType",
     "OverflowCallback",
     "OverflowCallbackType",
+    "PeerChange",
     "PeerDiscoveredCallback",
     "PeerDiscoveredCallbackType",
+    "Peers",
     "RatsClient",
     "RatsConnectionError",
     "RatsDaemonError",
@@ -146,6 +152,8 @@ __all__ = [
     "RatsTimeoutError",
     "StorageCallback",
     "StorageCallbackType",
+    "StorageChange",
+    "StorageChanges",
     "StringCallback",
     "StringCallbackType",
     "TopicBinaryCallback",

@@ -1,12 +1,15 @@
 """Between Python values and what C functions take; everything is checked before it crosses."""
 
 import json
+import logging
 import os
 import struct
 import sys
 from typing import Any, Dict, List, Optional, Tuple, TypeVar
 
-from .exceptions import RatsInvalidParameterError, RatsJsonParseError
+from .exceptions import RatsError, RatsInvalidParameterError, RatsJsonParseError
+
+_log = logging.getLogger("librats_py")
 
 _Callback = TypeVar("_Callback")
 
@@ -88,6 +91,23 @@ def decode_value(kind: int, data: bytes, order: str) -> Any:
         except (ValueError, RecursionError) as error:
             raise RatsJsonParseError("the value is not JSON: {}".format(error)) from error
     return data
+
+
+def decode_value_of_event(kind: Any, data: bytes) -> Any:
+    """A value of the store as an event carries it; bytes when it is not what its type says."""
+    try:
+        return decode_value(VALUE_TYPES.get(kind, 0), data, ">")
+    except RatsError as error:
+        _log.debug("value of %d bytes: %s", len(data), error)
+        return data
+
+
+def decode_text(data: bytes) -> str:
+    """A message as text: up to its first NUL, as C has it."""
+    if b"\0" in data:
+        _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
+        data = data[: data.index(b"\0")]
+    return data.decode("utf-8", "replace")
 
 
 def milliseconds(timeout: Optional[float]) -> int:

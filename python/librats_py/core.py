@@ -181,7 +181,7 @@ class RatsClient(
         """
         self._dispatcher.stop()
         self._running = False
-        self._dispatcher.end_subscriptions()
+        self._dispatcher.end()
         self._session.call_blocking("rats_stop")
         self._session.wait_for_callbacks()
 
@@ -502,22 +502,22 @@ class RatsClient(
     def set_connection_callback(self, callback: Optional[ConnectionCallback]) -> None:
         """``callback(peer_id)`` when a peer is usable; also for those present at ``start``."""
         self._check_open()
-        self._dispatcher.set_connection(checked(callback))
+        self._dispatcher.connection = checked(callback)
 
     def set_disconnect_callback(self, callback: Optional[DisconnectCallback]) -> None:
         """``callback(peer_id)`` when a peer is gone, once for each connection callback."""
         self._check_open()
-        self._dispatcher.set_disconnect(checked(callback))
+        self._dispatcher.disconnect = checked(callback)
 
     def set_daemon_callback(self, callback: Optional[DaemonCallback]) -> None:
         """``callback(attached)`` when the daemon is gone or back."""
         self._check_open()
-        self._dispatcher.set_daemon(checked(callback))
+        self._dispatcher.daemon = checked(callback)
 
     def set_overflow_callback(self, callback: Optional[OverflowCallback]) -> None:
         """``callback(lost)`` with the exact number of messages this program was too slow for."""
         self._check_open()
-        self._dispatcher.set_overflow(checked(callback))
+        self._dispatcher.overflow = checked(callback)
 
     def set_event_callback(self, callback: Optional[EventCallback]) -> None:
         """``callback(event, fields, sequence)`` for every event, after its own callback.
@@ -526,12 +526,12 @@ class RatsClient(
         of them. The sequence number is 0 for those the library made.
         """
         self._check_open()
-        self._dispatcher.set_event(checked(callback))
+        self._dispatcher.event = checked(callback)
 
     def set_error_callback(self, callback: Optional[ErrorCallback]) -> None:
         """``callback(kind, exception)`` for what other callbacks raise; it is logged as well."""
         self._check_open()
-        self._dispatcher.set_error(checked(callback))
+        self._dispatcher.error = checked(callback)
 
 
 def _choice(word: Optional[str], choices: Mapping[Optional[str], int], what: str) -> int:

@@ -31,12 +31,21 @@ from .callbacks import (
     StorageCallback,
     StringCallback,
 )
-from .convert import VALUE_TYPES, decode_value
-from .exceptions import RatsError
+from .convert import decode_text, decode_value_of_event
 from .json_text import is_json, parse_json
+from .taps import Tap, Taps
 from .transfers import TransferEvents
 
-__all__ = ["Dispatcher"]
+__all__ = [
+    "CHANNEL_BINARY",
+    "CHANNEL_JSON",
+    "CHANNEL_STRING",
+    "Dispatcher",
+    "PLANE_CHANNEL",
+    "PLANE_TOPIC",
+    "PLANE_TYPED",
+    "PLANE_WATCH",
+]
 
 _log = logging.getLogger("librats_py")
 
@@ -47,9 +56,10 @@ CHANNEL_JSON = b"rats.json"
 _HEADER_SIZE = 16
 _KIND_EVENT = 4
 _KIND_MESSAGE = 5
-_PLANE_CHANNEL = 1
-_PLANE_TYPED = 2
-_PLANE_TOPIC = 3
+PLANE_CHANNEL = 1
+PLANE_TYPED = 2
+PLANE_TOPIC = 3
+PLANE_WATCH = 0  # no message has it: prefixes of the store that a listener wants
 _HEAD_FIXED = 36
 _MAX_ROUTES = 8192
 _MAX_PEERS = 65536
@@ -63,22 +73,6 @@ _message_head = struct.Struct("<BBH32s").unpack_from  # plane, flags, name_size,
 _Deliver = Callable[[str, bytes], None]
 # What to call, the sender, and the kind of callback for error reports.
 _Route = Tuple[_Deliver, str, str]
-
-
-def _text_of(data: bytes) -> str:
-    if b"\0" in data:
-        _log.debug("string message of %d bytes cut at its first NUL byte", len(data))
-        data = data[: data.index(b"\0")]
-    return data.decode("utf-8", "replace")
-
-
-def _value(kind: Any, body: bytes) -> Any:
-    """A value of the store as an event carries it."""
-    try:
-        return decode_value(VALUE_TYPES.get(kind, 0), body, ">")
-    except RatsError as error:
-        _log.debug("value of %d bytes: %s", len(body), error)
-        return body
 
 
 def _ignore(name: bytes) -> None:
@@ -107,12 +101,13 @@ class Dispatcher:
         self._json: Optional[JsonCallback] = None
         self._watches: Dict[bytes, StorageCallback] = {}
         self.transfers = TransferEvents()
-        self._connection: Optional[ConnectionCallback] = None
-        self._disconnect: Optional[DisconnectCallback] = None
-        self._daemon: Optional[DaemonCallback] = None
-        self._overflow: Optional[OverflowCallback] = None
-        self._event: Optional[EventCallback] = None
-        self._error: Optional[ErrorCallback] = None
+        self.taps = Taps()
+        self.connection: Optional[ConnectionCallback] = None
+        self.disconnect: Optional[DisconnectCallback] = None
+        self.daemon: Optional[DaemonCallback] = None
+        self.overflow: Optional[OverflowCallback] = None
+        self.event: Optional[EventCallback] = None
+        self.error: Optional[ErrorCallback] = None
 
     # --- what is called -------------------------------------------------------------------
     # In batch mode the library calls nothing, so its setters are not used: these take the place
@@ -161,7 +156,7 @@ class Dispatcher:
     def wants_type(self, name: bytes) -> bool:
         """Whether any function is there for messages of this type."""
         with self._lock:
-            return name in self._types or name in self._once
+            return name in self._types or name in self._once or self.is_tapped(PLANE_TYPED, name)
 
     def set_topic(self, kind: str, name: bytes, callback: Optional[Callable[..., None]]) -> None:
         """kind is "message", "json", "binary", "forwarded", "joined" or "left"."""
@@ -191,24 +186,22 @@ class Dispatcher:
             self._routes.clear()
             return before
 
-    def end_subscriptions(self) -> None:
+    def end(self) -> None:
+        """The client takes no part any more: its subscriptions are over, and so is iterating."""
         with self._lock:
             self._subscribed.clear()
+            self.taps.drop_plane(PLANE_TOPIC)
             self._routes.clear()
+        self.taps.end()
 
-    def set_watch(
-        self, prefix: bytes, callback: Optional[StorageCallback]
-    ) -> Optional[StorageCallback]:
-        """What the prefix had before."""
+    def set_watch(self, prefix: bytes, callback: Optional[StorageCallback]) -> None:
         with self._lock:
-            before = self._watches.get(prefix)
             watches = dict(self._watches)  # the dispatch thread may be going through the old one
             if callback is None:
                 watches.pop(prefix, None)
             else:
                 watches[prefix] = callback
             self._watches = watches
-            return before
 
     def set_string(self, callback: Optional[StringCallback]) -> None:
         with self._lock:
@@ -225,28 +218,27 @@ class Dispatcher:
             self._json = callback
             self._routes.clear()
 
-    def set_connection(self, callback: Optional[ConnectionCallback]) -> None:
-        self._connection = callback
-
-    def set_disconnect(self, callback: Optional[DisconnectCallback]) -> None:
-        self._disconnect = callback
-
-    def set_daemon(self, callback: Optional[DaemonCallback]) -> None:
-        self._daemon = callback
-
-    def set_overflow(self, callback: Optional[OverflowCallback]) -> None:
-        self._overflow = callback
-
-    def set_event(self, callback: Optional[EventCallback]) -> None:
-        self._event = callback
-
-    def set_error(self, callback: Optional[ErrorCallback]) -> None:
-        self._error = callback
-
     def wants(self, channel: bytes) -> bool:
         """Whether any callback is there for messages of this channel."""
         with self._lock:
-            return self._find(channel) is not None
+            return self._find(channel) is not None or self.is_tapped(PLANE_CHANNEL, channel)
+
+    def wants_topic(self, name: bytes) -> bool:
+        """Whether anybody here subscribes to the topic."""
+        with self._lock:
+            return name in self._subscribed or self.is_tapped(PLANE_TOPIC, name)
+
+    def wants_watch(self, prefix: bytes) -> bool:
+        """Whether anybody here watches keys of the store with this prefix."""
+        return prefix in self._watches or self.is_tapped(PLANE_WATCH, prefix)
+
+    def is_tapped(self, plane: int, name: bytes) -> bool:
+        return bool(self.taps.of(plane, name))
+
+    def set_tap(self, plane: int, name: bytes, tap: Tap, wanted: bool) -> None:
+        with self._lock:
+            (self.taps.add if wanted else self.taps.drop)(plane, name, tap)
+            self._routes.clear()
 
     # --- started or not -------------------------------------------------------------------
 
@@ -357,14 +349,17 @@ class Dispatcher:
             if not self._started or generation != self._generation:
                 return None
             found: Optional[Tuple[_Deliver, str]] = None
-            if plane == _PLANE_CHANNEL:
+            if plane == PLANE_CHANNEL:
                 found = self._find(name)
-            elif plane == _PLANE_TYPED and (name in self._types or name in self._once):
+            elif plane == PLANE_TYPED and (name in self._types or name in self._once):
                 found = self._typed_deliverer(name, self._types.get(name)), "message"
-            elif plane == _PLANE_TOPIC and name in self._subscribed and name in self._topics:
+            elif plane == PLANE_TOPIC and name in self._subscribed and name in self._topics:
                 forwarder = head[_HEAD_FIXED + name_size :].hex()
                 callbacks = dict(self._topics[name])
                 found = self._topic_deliverer(name, callbacks, forwarder), "topic message"
+            taps = self.taps.of(plane, name)
+            if taps:
+                found = self._tapped(taps, found, head[_HEAD_FIXED + name_size :].hex())
             if found is None:
                 return None
             if len(self._routes) >= _MAX_ROUTES:
@@ -402,10 +397,20 @@ class Dispatcher:
 
         return deliver
 
+    def _tapped(
+        self, taps: Tuple[Tap, ...], found: Optional[Tuple[_Deliver, str]], forwarder: str
+    ) -> Tuple[_Deliver, str]:
+        def deliver(peer_id: str, data: bytes) -> None:
+            for tap in taps:
+                tap(peer_id, data, forwarder)
+
+        second = deliver, "tap"
+        return second if found is None else (self._both(found, second), "tap")
+
     @staticmethod
     def _string_deliverer(callback: StringCallback) -> _Deliver:
         def deliver(peer_id: str, data: bytes) -> None:
-            callback(peer_id, _text_of(data))
+            callback(peer_id, decode_text(data))
 
         return deliver
 
@@ -463,7 +468,7 @@ class Dispatcher:
         def deliver(peer_id: str, data: bytes) -> None:
             generation = self._generation
             if on_text is not None:
-                self._guarded("topic message", on_text, peer_id, topic, _text_of(data))
+                self._guarded("topic message", on_text, peer_id, topic, decode_text(data))
             if on_json is not None and generation == self._generation:
                 try:
                     value = parse_json(data.decode("utf-8"))
@@ -494,6 +499,7 @@ class Dispatcher:
         if not isinstance(fields, dict):
             fields = {}
         if self._started and generation == self._generation:
+            self.taps.hear(event, fields, body)
             if event == "storage.changed":
                 self._deliver_change(fields, body, generation)
             elif event.startswith("transfer."):
@@ -505,7 +511,7 @@ class Dispatcher:
                 )
             else:
                 self._deliver_specific(event, fields)
-        callback = self._event
+        callback = self.event
         if callback is not None:
             self._guarded("event", callback, event, fields, sequence)
 
@@ -515,19 +521,19 @@ class Dispatcher:
             if not isinstance(peer_id, str):
                 _log.error("event %s without a peer", event)
             elif event == "peer.connected":
-                self._guarded("connection", self._connection, peer_id)
+                self._guarded("connection", self.connection, peer_id)
             else:
-                self._guarded("disconnect", self._disconnect, peer_id)
+                self._guarded("disconnect", self.disconnect, peer_id)
         elif event in ("topic.joined", "topic.left"):
             self._deliver_topic_peer(event[6:], fields.get("peer"), fields.get("topic"))
         elif event == "daemon.detached":
-            self._guarded("daemon", self._daemon, False)
+            self._guarded("daemon", self.daemon, False)
         elif event == "daemon.attached":
-            self._guarded("daemon", self._daemon, True)
+            self._guarded("daemon", self.daemon, True)
         elif event == "lost":
             total = fields.get("total")
             if isinstance(total, int):
-                self._guarded("overflow", self._overflow, total)
+                self._guarded("overflow", self.overflow, total)
 
     def _deliver_topic_peer(self, kind: str, peer_id: Any, topic: Any) -> None:
         if not isinstance(peer_id, str) or not isinstance(topic, str):
@@ -552,13 +558,17 @@ class Dispatcher:
                 continue
             if generation != self._generation or prefix not in self._watches:
                 continue
-            value = None if deleted else _value(fields.get("type"), body)
+            value = None if deleted else decode_value_of_event(fields.get("type"), body)
             origin = fields.get("origin", "")
             self._guarded(
                 "storage", callback, key, value, deleted, origin, fields.get("remote") is True
             )
 
     # --- errors in callbacks --------------------------------------------------------------
+
+    def tell_lost(self, count: int) -> None:
+        """Messages were dropped here, as the daemon does it when this program is slow."""
+        self._guarded("overflow", self.overflow, count)
 
     def _guarded(self, kind: str, callback: Optional[Callable[..., None]], *arguments: Any) -> None:
         if callback is None:
@@ -570,7 +580,7 @@ class Dispatcher:
 
     def _failed(self, kind: str, error: BaseException) -> None:
         _log.error("Error in %s callback: %s", kind, error, exc_info=error)
-        hook = self._error
+        hook = self.error
         if hook is not None:
             try:
                 hook(kind, error)

@@ -255,6 +255,7 @@ class Session:
         if self._forked:
             return
         self.dispatcher.stop()
+        self.dispatcher.end()
         self._destroy_if_over()
         if wait:
             self.wait_destroyed(None)

@@ -4,16 +4,12 @@ from ctypes import byref, c_int, c_size_t, string_at
 from typing import Any, Dict, List, Optional, Tuple
 
 from .base import ClientBase
-from .callbacks import StorageCallback, StorageCallbackType
-from .convert import checked, decode_value, encode, encode_value
+from .callbacks import StorageCallback
+from .convert import decode_value, encode, encode_value
 from .ctypes_wrapper import Borrowed
 from .enums import RatsError as ErrorCode
 from .exceptions import RatsError
 from .session import interruptible
-
-# In batch mode the library calls nothing; it only notes that the prefix is wanted.
-_NOTHING = StorageCallbackType(lambda *arguments: None)
-
 
 class StoreMethods(ClientBase):
     """Values of keys, shared by all programs of the instance and by its peers."""
@@ -143,23 +139,7 @@ class StoreMethods(ClientBase):
             RatsNotSupportedError: the instance has no store
             RatsError: ``BUSY``, too many prefixes
         """
-        self._check_open()
-        checked(callback)
         name = encode(prefix, "prefix")
-        with self._registration:
-            before = self._dispatcher.set_watch(name, callback)
-            if (before is None) == (callback is None):
-                return
-            error = interruptible(self._tell_watch, name, callback is not None)
-            if error is not None:
-                self._dispatcher.set_watch(name, None)
-                self._session.remember(error.code, error.detail)
-                raise error
-
-    def _tell_watch(self, name: bytes, wanted: bool) -> Optional[RatsError]:
-        session = self._session
-        handle = session.handle()
-        nothing = _NOTHING if wanted else StorageCallbackType(0)
-        session.lib.rats_set_storage_callback(handle, name, nothing, None)
-        code = session.last_error()[1]
-        return None if code == ErrorCode.SUCCESS else session.error(code, "Watch the store")
+        self._set_callback(
+            self._watches, name, lambda cb: self._dispatcher.set_watch(name, cb), callback
+        )

@@ -14,6 +14,8 @@ from .callbacks import (
 )
 from .convert import checked, encode, encode_json
 from .ctypes_wrapper import Borrowed, LibratsCtypes
+from .dispatch import PLANE_TOPIC
+from .exceptions import RatsError
 from .messages import BytesLike
 from .session import interruptible
 
@@ -50,9 +52,12 @@ class TopicMethods(ClientBase):
         """
         name = encode(topic, "topic")
         with self._registration:
+            tapped = self._dispatcher.is_tapped(PLANE_TOPIC, name)
             before = self._dispatcher.set_subscribed(name, True)
+            if tapped and not before:
+                return
             try:
-                self._session.call_checked("Subscribe to topic", "rats_subscribe_to_topic", name)
+                self._topics.tell(self._session, name, True)
             except BaseException:
                 self._dispatcher.set_subscribed(name, before)
                 raise
@@ -65,10 +70,13 @@ class TopicMethods(ClientBase):
         """
         name = encode(topic, "topic")
         with self._registration:
-            self._dispatcher.set_subscribed(name, False)
-            self._session.call_checked(
-                "Unsubscribe from topic", "rats_unsubscribe_from_topic", name
-            )
+            before = self._dispatcher.set_subscribed(name, False)
+            if not self._dispatcher.is_tapped(PLANE_TOPIC, name):
+                self._topics.tell(self._session, name, False)
+            elif not before:
+                raise RatsError(
+                    "Unsubscribe from topic failed", detail="only an iterator subscribes to it"
+                )
 
     def is_subscribed_to_topic(self, topic: str) -> bool:
         """Whether this client subscribes to a topic."""

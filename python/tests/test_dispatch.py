@@ -25,8 +25,8 @@ def calls() -> Calls:
 
 
 def test_a_batch_calls_each_function_in_order(dispatcher: Dispatcher, calls: Calls) -> None:
-    dispatcher.set_connection(lambda peer: calls.append(("connection", peer)))
-    dispatcher.set_disconnect(lambda peer: calls.append(("disconnect", peer)))
+    dispatcher.connection = lambda peer: calls.append(("connection", peer))
+    dispatcher.disconnect = lambda peer: calls.append(("disconnect", peer))
     dispatcher.set_string(lambda peer, text: calls.append(("string", peer, text)))
     dispatcher.set_binary(lambda peer, data: calls.append(("binary", peer, data)))
     dispatcher.set_json(lambda peer, value: calls.append(("json", peer, value)))
@@ -102,9 +102,9 @@ def test_exceptions_are_logged_reported_and_stop_nothing(
         raise RuntimeError("in the hook")
 
     dispatcher.set_channel(b"bad", fails)
-    dispatcher.set_connection(exits)
+    dispatcher.connection = exits
     dispatcher.set_channel(b"good", lambda peer, data: calls.append((data,)))
-    dispatcher.set_error(reports)
+    dispatcher.error = reports
     with caplog.at_level(logging.ERROR, logger="librats_py"):
         dispatcher.process(
             message(b"bad", b"") + event("peer.connected", {"peer": "ab"}) + message(b"good", b"1")
@@ -136,8 +136,8 @@ def test_none_clears_and_a_new_function_replaces_within_a_batch(
 def test_nothing_is_delivered_unless_started(calls: Calls) -> None:
     dispatcher = Dispatcher()
     dispatcher.set_binary(lambda peer, data: calls.append((data,)))
-    dispatcher.set_connection(lambda peer: calls.append((peer,)))
-    dispatcher.set_event(lambda name, fields, sequence: calls.append((name, fields, sequence)))
+    dispatcher.connection = lambda peer: calls.append((peer,))
+    dispatcher.event = lambda name, fields, sequence: calls.append((name, fields, sequence))
     dispatcher.process(message(b"rats.binary", b"1") + event("peer.connected", {"peer": "ab"}, 9))
     assert calls == [("peer.connected", {"peer": "ab"}, 9)]
 
@@ -157,9 +157,9 @@ def test_stop_inside_a_callback_makes_it_the_last(dispatcher: Dispatcher, calls:
 
 
 def test_daemon_overflow_and_event_callbacks(dispatcher: Dispatcher, calls: Calls) -> None:
-    dispatcher.set_daemon(lambda attached: calls.append(("daemon", attached)))
-    dispatcher.set_overflow(lambda lost: calls.append(("overflow", lost)))
-    dispatcher.set_event(lambda name, fields, sequence: calls.append((name, sequence)))
+    dispatcher.daemon = lambda attached: calls.append(("daemon", attached))
+    dispatcher.overflow = lambda lost: calls.append(("overflow", lost))
+    dispatcher.event = lambda name, fields, sequence: calls.append((name, sequence))
     dispatcher.process(
         event("lost", {"channel": 3, "typed": 0, "topic": 0, "total": 3}, 7)
         + event("daemon.detached", sequence=0)
@@ -231,7 +231,7 @@ def test_a_malformed_head_costs_one_frame(
     dispatcher: Dispatcher, calls: Calls, caplog: pytest.LogCaptureFixture, bad: bytes
 ) -> None:
     dispatcher.set_channel(b"c", lambda peer, data: calls.append((data,)))
-    dispatcher.set_connection(lambda peer: calls.append((peer,)))
+    dispatcher.connection = lambda peer: calls.append((peer,))
     dispatcher.process(bad + message(b"c", b"1"))
     assert calls == [(b"1",)]
     assert caplog.records
@@ -256,7 +256,7 @@ def test_random_bytes_never_raise(dispatcher: Dispatcher) -> None:
 def test_a_large_batch_is_taken_frame_by_frame(dispatcher: Dispatcher, calls: Calls) -> None:
     sizes: List[int] = []
     dispatcher.set_channel(b"c", lambda peer, data: sizes.append(len(data)))
-    dispatcher.set_connection(lambda peer: calls.append((peer,)))
+    dispatcher.connection = lambda peer: calls.append((peer,))
     batch = (
         message(b"c", b"x" * 300000)
         + event("peer.connected", {"peer": "ab"})
@@ -353,7 +353,7 @@ def test_a_failing_function_stops_no_other(dispatcher: Dispatcher, calls: Calls)
     def fails(peer: str, text: str) -> None:
         raise KeyError(text)
 
-    dispatcher.set_error(lambda kind, error: calls.append((kind, type(error))))
+    dispatcher.error = lambda kind, error: calls.append((kind, type(error)))
     dispatcher.set_type(b"t", fails)
     dispatcher.add_once(b"t", fails)
     dispatcher.add_once(b"t", lambda peer, text: calls.append((text,)))
@@ -402,7 +402,7 @@ def test_topic_messages_reach_three_callbacks(dispatcher: Dispatcher, calls: Cal
     dispatcher.set_topic("json", b"t", None)
     dispatcher.process(of_topic(b"t", b"2"))
     assert calls[5:] == [("binary", alice, "t", b"2")]
-    dispatcher.end_subscriptions()
+    dispatcher.end()
     dispatcher.process(of_topic(b"t", b"3"))
     assert dispatcher.set_subscribed(b"t", True) is False
     dispatcher.clear_topic(b"t")
