@@ -21,18 +21,17 @@
 #include "core/netwatch.h"
 #include "core/notify.h"
 #include "core/resolver.h"
-#include "core/statefile.h"
 #include "core/worker.h"
 #include "crypto/library.h"
 #include "ipc/ipc.h"
 #include "metrics/metrics.h"
 #include "options.h"
 #include "paths.h"
-#include "peer/identity.h"
 #include "peer/mesh.h"
 #include "proto/json_head.h"
 #include "service/life.h"
 #include "services.h"
+#include "state.h"
 #include "util/alloc.h"
 
 #define ERROR_SIZE     (2 * PATH_MAX + 512) /* a sentence that names two paths */
@@ -55,9 +54,7 @@ struct ratsd {
     struct config_section sections[MAX_SECTIONS];
     size_t section_count;
     struct config *config;
-    int state_fd;
-    int lock_fd;
-    struct identity identity;
+    struct state state;
     struct metrics *metrics;
     struct loop *loop;
     struct worker *worker;
@@ -149,102 +146,17 @@ static int take_sockets(struct ratsd *ratsd)
     return EXIT_OK;
 }
 
-/* State directory, its lock, and the identity in it. */
 static int open_state(struct ratsd *ratsd)
 {
-    char line[PATH_MAX + 64];
-    char holder[PATH_MAX + 64] = "";
-    const char *directory = ratsd->paths.state;
-    int result = statefile_open_directory(directory, &ratsd->state_fd);
+    int result = state_open(&ratsd->state, &ratsd->paths, ratsd->error, sizeof(ratsd->error));
     if (result < 0) {
-        (void)snprintf(ratsd->error, sizeof(ratsd->error),
-                       "cannot use the state directory %s: %s; it must be writable for uid %ld and "
-                       "for nobody else, or name another with --state-dir",
-                       directory, strerror(-result), (long)geteuid());
-        return fail(ratsd, EXIT_FAILED);
+        return fail(ratsd, result == -EBUSY ? EXIT_OWNED : EXIT_FAILED);
     }
-    (void)snprintf(line, sizeof(line), "pid %ld, socket %s", (long)getpid(), ratsd->paths.socket);
-    result = statefile_lock(ratsd->state_fd, line, &ratsd->lock_fd, holder, sizeof(holder));
-    if (result == -EBUSY) {
-        (void)snprintf(ratsd->error, sizeof(ratsd->error),
-                       "another ratsd (%s) uses the state directory %s; stop it, or use --instance "
-                       "or --state-dir for a second one",
-                       holder, directory);
-        return fail(ratsd, EXIT_OWNED);
-    }
-    if (result < 0) {
-        (void)snprintf(ratsd->error, sizeof(ratsd->error),
-                       "cannot lock the state directory %s: %s; it must be writable for uid %ld",
-                       directory, strerror(-result), (long)geteuid());
-        return fail(ratsd, EXIT_FAILED);
-    }
-    return EXIT_OK;
-}
-
-/* The key that --identity-fd gives. The descriptor is closed, so that it is read once. */
-static int install_identity(struct ratsd *ratsd, bool *ret_installed)
-{
-    uint8_t secret[X25519_SIZE];
-    int result = identity_read_secret(ratsd->options.identity_fd, secret);
-    if (result < 0) {
-        (void)snprintf(ratsd->error, sizeof(ratsd->error),
-                       "--identity-fd %d: %s; it must hold the %d bytes of a key and end there",
-                       ratsd->options.identity_fd, strerror(-result), X25519_SIZE);
-    }
-    (void)close(ratsd->options.identity_fd);
-    ratsd->options.identity_fd = -1;
-    if (result == 0) {
-        result = identity_install(ratsd->state_fd, ratsd->paths.state, secret, ret_installed,
-                                  ratsd->error, sizeof(ratsd->error));
-    }
-    explicit_bzero(secret, sizeof(secret));
-    return result;
-}
-
-static void tell_of_identity(const struct ratsd *ratsd, const struct identity_report *report,
-                             bool installed)
-{
-    const char *directory = ratsd->paths.state;
-    if (report->created) {
-        log_info("identity", "made a new identity in %s", directory);
-    }
-    if (installed) {
-        log_info("identity", "the identity in %s is the one that was given", directory);
-    }
-    if (report->fixed_mode) {
-        log_warn("identity", "%s/" IDENTITY_FILE " was readable by others; now it is not",
-                 directory);
-    }
-    if (report->record_added && !installed) {
-        log_warn("identity", "%s/" IDENTITY_RECORD " was missing; made again from the key",
-                 directory);
-    }
-    if (report->record_repaired) {
-        log_warn("identity", "%s/" IDENTITY_RECORD " was damaged, the key is not; made again",
-                 directory);
-    }
-}
-
-static int open_identity(struct ratsd *ratsd)
-{
-    struct identity_report report = {0};
-    bool installed = false;
-    int result = 0;
-    if (ratsd->options.new_identity) {
-        result = identity_set_aside(ratsd->state_fd, ratsd->paths.state, ratsd->error,
-                                    sizeof(ratsd->error));
-    }
-    if (result == 0 && ratsd->options.identity_fd >= 0) {
-        result = install_identity(ratsd, &installed);
-    }
-    if (result == 0) {
-        result = identity_load(ratsd->state_fd, ratsd->paths.state, &ratsd->identity, &report,
-                               ratsd->error, sizeof(ratsd->error));
-    }
+    result =
+        state_load_identity(&ratsd->state, &ratsd->options, ratsd->error, sizeof(ratsd->error));
     if (result < 0) {
         return fail(ratsd, result == -EINVAL ? EXIT_DAMAGED : EXIT_FAILED);
     }
-    tell_of_identity(ratsd, &report, installed);
     return EXIT_OK;
 }
 
@@ -382,7 +294,7 @@ static int build_node(struct ratsd *ratsd)
         .socket_path = ratsd->paths.socket,
         .data_directory = ratsd->paths.state,
     };
-    int result = mesh_new(ratsd->loop, ratsd->resolver, ratsd->metrics, &ratsd->identity,
+    int result = mesh_new(ratsd->loop, ratsd->resolver, ratsd->metrics, &ratsd->state.identity,
                           ratsd->config, &ratsd->mesh);
     if (result == 0) {
         result = host_new(ratsd->loop, ratsd->mesh, ratsd->metrics, ratsd->config, &ratsd->facts,
@@ -482,7 +394,8 @@ static int run(struct ratsd *ratsd)
 {
     char status[STATUS_SIZE];
     log_info("ratsd", "instance %s, peer %s, port %u, socket %s", ratsd->options.instance,
-             peer_id_format(&ratsd->identity.id).text, life_port(ratsd->life), ratsd->paths.socket);
+             peer_id_format(&ratsd->state.identity.id).text, life_port(ratsd->life),
+             ratsd->paths.socket);
     launch_ready(&ratsd->options.ready_fd, ratsd->paths.socket);
     notify_ready(describe(ratsd, status));
     if (notify_watchdog_ms() > 0) {
@@ -518,15 +431,8 @@ static void tear_down(struct ratsd *ratsd)
     metrics_free(ratsd->metrics);
     loop_free(ratsd->loop);
     listen_fds_close(&ratsd->inherited);
-    identity_wipe(&ratsd->identity);
     config_free(ratsd->config);
-    if (ratsd->lock_fd >= 0) {
-        (void)close(ratsd->lock_fd);
-    }
-    if (ratsd->state_fd >= 0) {
-        paths_remove_temporary(&ratsd->paths);
-        (void)close(ratsd->state_fd);
-    }
+    state_close(&ratsd->state);
     if (witness >= 0) { /* whoever waits on it finds port and state directory free */
         (void)close(witness);
     }
@@ -534,8 +440,8 @@ static void tear_down(struct ratsd *ratsd)
 
 static int serve(struct ratsd *ratsd)
 {
-    int (*const steps[])(struct ratsd *) = {
-        take_sockets, open_state, open_identity, build_core, build_node, start_node, run};
+    int (*const steps[])(struct ratsd *) = {take_sockets, open_state, build_core,
+                                            build_node,   start_node, run};
     int code = EXIT_OK;
     apply_log_level(ratsd->config);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && code == EXIT_OK; i++) {
@@ -589,7 +495,7 @@ static void on_no_memory(size_t size)
 
 int main(int argc, char **argv)
 {
-    struct ratsd ratsd = {.inherited.control = -1, .state_fd = -1, .lock_fd = -1};
+    struct ratsd ratsd = {.inherited.control = -1, .state = STATE_NONE};
     alloc_set_failure_handler(on_no_memory);
     (void)signal(SIGPIPE, SIG_IGN);
     crypto_library_init();
