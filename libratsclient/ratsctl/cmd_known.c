@@ -146,26 +146,10 @@ static enum exit_code reconnect_list(struct ctl *ctl)
 static enum exit_code make_params(const struct ctl *ctl, const char *address, bool adding,
                                   json_t **ret_params)
 {
-    char host[ADDRESS_HOST_SIZE];
-    char peer[PEER_DIGITS + 1];
-    uint16_t port = 0;
-    const char *wanted = ctl->options->peer;
-    if (address_parse(address, host, &port) != 0) {
-        return report(EXIT_USAGE, "'%s' is no address; write HOST:PORT, or [IPV6]:PORT", address);
-    }
-    if (wanted != NULL && !adding) {
+    if (ctl->options->peer != NULL && !adding) {
         return report(EXIT_USAGE, "--peer is for reconnect add");
     }
-    if (wanted != NULL && (peer_prefix_parse(wanted, peer) != 0 || strlen(peer) != PEER_DIGITS)) {
-        return report(EXIT_USAGE, "--peer is '%s'; reconnect takes a whole id of %d digits", wanted,
-                      PEER_DIGITS);
-    }
-    *ret_params = json_pack("{s:s, s:i, s:s*}", "host", host, "port", (int)port, "peer",
-                            wanted == NULL ? NULL : peer);
-    if (*ret_params == NULL) {
-        return report(EXIT_USAGE, "'%s' is no address: it is not UTF-8", address);
-    }
-    return EXIT_DONE;
+    return session_address_params("reconnect", address, ctl->options->peer, ret_params);
 }
 
 static enum exit_code reconnect_change(struct ctl *ctl, const char *address, bool adding)

@@ -149,29 +149,6 @@ enum exit_code run_peer(struct ctl *ctl, char **arguments, int count)
     return EXIT_DONE;
 }
 
-/* Whom to expect is a whole id: a prefix could be met by somebody who looked for it. */
-static enum exit_code make_connect_params(const struct options *options, const char *address,
-                                          int timeout_ms, json_t **ret_params)
-{
-    char host[ADDRESS_HOST_SIZE];
-    char peer[PEER_DIGITS + 1];
-    uint16_t port = 0;
-    if (address_parse(address, host, &port) != 0) {
-        return report(EXIT_USAGE, "'%s' is no address; write HOST:PORT, or [IPV6]:PORT", address);
-    }
-    if (options->peer != NULL &&
-        (peer_prefix_parse(options->peer, peer) != 0 || strlen(peer) != PEER_DIGITS)) {
-        return report(EXIT_USAGE, "--peer is '%s'; connect takes a whole id of %d digits",
-                      options->peer, PEER_DIGITS);
-    }
-    *ret_params = json_pack("{s:s, s:i, s:i, s:s*}", "host", host, "port", (int)port, "timeout_ms",
-                            timeout_ms, "peer", options->peer == NULL ? NULL : peer);
-    if (*ret_params == NULL) {
-        return report(EXIT_USAGE, "'%s' is no address: it is not UTF-8", address);
-    }
-    return EXIT_DONE;
-}
-
 enum exit_code run_connect(struct ctl *ctl, char **arguments, int count)
 {
     (void)count;
@@ -179,10 +156,12 @@ enum exit_code run_connect(struct ctl *ctl, char **arguments, int count)
     json_t *params = NULL;
     json_t *result = NULL;
     timeout_ms = timeout_ms < 1 ? 1 : timeout_ms > MAX_CONNECT_MS ? MAX_CONNECT_MS : timeout_ms;
-    enum exit_code code = make_connect_params(ctl->options, arguments[0], timeout_ms, &params);
+    enum exit_code code =
+        session_address_params("connect", arguments[0], ctl->options->peer, &params);
     if (code != EXIT_DONE) {
         return code;
     }
+    (void)json_object_set_new(params, "timeout_ms", json_integer(timeout_ms));
     code = session_open(ctl, false);
     if (code != EXIT_DONE) {
         json_decref(params);

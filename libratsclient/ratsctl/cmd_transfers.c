@@ -136,23 +136,6 @@ enum exit_code run_transfers(struct ctl *ctl, char **arguments, int count)
 
 /* One of them ---------------------------------------------------------------------------------- */
 
-static size_t count_matches(const json_t *transfers, const char *prefix,
-                            char ret_id[TRANSFER_ID_SIZE + 1])
-{
-    size_t matches = 0;
-    size_t index = 0;
-    json_t *transfer = NULL;
-    json_array_foreach(transfers, index, transfer)
-    {
-        const char *id = member_text(transfer, "transfer");
-        if (strncmp(id, prefix, strlen(prefix)) == 0) {
-            matches++;
-            (void)snprintf(ret_id, TRANSFER_ID_SIZE + 1, "%s", id);
-        }
-    }
-    return matches;
-}
-
 /* text is an id, or at least four digits that only one transfer's id begins with. */
 static enum exit_code find(struct ctl *ctl, const char *text, char ret_id[TRANSFER_ID_SIZE + 1])
 {
@@ -172,7 +155,8 @@ static enum exit_code find(struct ctl *ctl, const char *text, char ret_id[TRANSF
     if (code != EXIT_DONE) {
         return code;
     }
-    const size_t matches = count_matches(transfers, prefix, ret_id);
+    const size_t matches =
+        member_count_prefixed(transfers, "transfer", prefix, ret_id, TRANSFER_ID_SIZE + 1);
     json_decref(transfers);
     if (matches == 0) {
         return report(EXIT_NOT_FOUND,

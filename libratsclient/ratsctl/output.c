@@ -161,6 +161,23 @@ bool member_true(const json_t *object, const char *name)
     return json_is_true(json_object_get(object, name));
 }
 
+size_t member_count_prefixed(const json_t *array, const char *name, const char *prefix,
+                             char *ret_text, size_t size)
+{
+    size_t count = 0;
+    size_t index = 0;
+    json_t *element = NULL;
+    json_array_foreach(array, index, element)
+    {
+        const char *text = member_text(element, name);
+        if (strncmp(text, prefix, strlen(prefix)) == 0) {
+            count++;
+            (void)snprintf(ret_text, size, "%s", text);
+        }
+    }
+    return count;
+}
+
 char *member_words(const json_t *object, const char *name)
 {
     const json_t *array = json_object_get(object, name);

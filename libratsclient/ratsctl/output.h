@@ -51,6 +51,10 @@ json_t *text_value(const void *text, size_t size);
 const char *member_text(const json_t *object, const char *name);
 json_int_t member_number(const json_t *object, const char *name);
 bool member_true(const json_t *object, const char *name);
+/* How many elements have a member that begins with prefix; ret_text is the last of them, cut at
+ * size. Borrows array. */
+size_t member_count_prefixed(const json_t *array, const char *name, const char *prefix,
+                             char *ret_text, size_t size);
 /* An array of texts as "a, b". Release with free(). */
 char *member_words(const json_t *object, const char *name);
 

@@ -215,23 +215,6 @@ json_t *session_ask(struct ctl *ctl, enum method_id method, json_t *params)
     return answer;
 }
 
-/* How many of peers have an id that begins with prefix; ret_id is the last of them. */
-static size_t count_matches(const json_t *peers, const char *prefix, char ret_id[PEER_DIGITS + 1])
-{
-    size_t matches = 0;
-    size_t index = 0;
-    json_t *peer = NULL;
-    json_array_foreach(peers, index, peer)
-    {
-        const char *id = member_text(peer, "peer");
-        if (strncmp(id, prefix, strlen(prefix)) == 0) {
-            matches++;
-            (void)snprintf(ret_id, PEER_DIGITS + 1, "%s", id);
-        }
-    }
-    return matches;
-}
-
 enum exit_code session_find_peer(struct ctl *ctl, const char *text, char ret_id[PEER_DIGITS + 1])
 {
     char prefix[PEER_DIGITS + 1];
@@ -250,7 +233,8 @@ enum exit_code session_find_peer(struct ctl *ctl, const char *text, char ret_id[
     if (code != EXIT_DONE) {
         return code;
     }
-    const size_t matches = count_matches(json_object_get(result, "peers"), prefix, ret_id);
+    const size_t matches = member_count_prefixed(json_object_get(result, "peers"), "peer", prefix,
+                                                 ret_id, PEER_DIGITS + 1);
     json_decref(result);
     if (matches == 0) {
         return report(EXIT_NOT_FOUND, "no connected peer's id begins with %s; %s", prefix,
@@ -259,6 +243,27 @@ enum exit_code session_find_peer(struct ctl *ctl, const char *text, char ret_id[
     if (matches > 1) {
         return report(EXIT_USAGE, "%zu connected peers' ids begin with %s; give more digits",
                       matches, prefix);
+    }
+    return EXIT_DONE;
+}
+
+enum exit_code session_address_params(const char *command, const char *address, const char *peer,
+                                      json_t **ret_params)
+{
+    char host[ADDRESS_HOST_SIZE];
+    char id[PEER_DIGITS + 1];
+    uint16_t port = 0;
+    if (address_parse(address, host, &port) != 0) {
+        return report(EXIT_USAGE, "'%s' is no address; write HOST:PORT, or [IPV6]:PORT", address);
+    }
+    if (peer != NULL && (peer_prefix_parse(peer, id) != 0 || strlen(id) != PEER_DIGITS)) {
+        return report(EXIT_USAGE, "--peer is '%s'; %s takes a whole id of %d digits", peer, command,
+                      PEER_DIGITS);
+    }
+    *ret_params = json_pack("{s:s, s:i, s:s*}", "host", host, "port", (int)port, "peer",
+                            peer == NULL ? NULL : id);
+    if (*ret_params == NULL) {
+        return report(EXIT_USAGE, "'%s' is no address: it is not UTF-8", address);
     }
     return EXIT_DONE;
 }

@@ -49,6 +49,10 @@ enum exit_code session_report(struct ctl *ctl, const char *what);
 
 /* text is an id, or at least four digits that only one connected peer's id begins with. */
 enum exit_code session_find_peer(struct ctl *ctl, const char *text, char ret_id[PEER_DIGITS + 1]);
+/* What a method takes that is about an address: host, port and, unless NULL, the peer to expect
+ * there. That is a whole id: a prefix could be met by somebody who looked for it. */
+enum exit_code session_address_params(const char *command, const char *address, const char *peer,
+                                      json_t **ret_params);
 /* Attaches, finds that peer, and calls a method whose one parameter is its id. */
 enum exit_code session_call_peer(struct ctl *ctl, enum method_id method, const char *text,
                                  char ret_id[PEER_DIGITS + 1], json_t **ret_result);
