@@ -1,9 +1,11 @@
-"""What several test files need: frames as the daemon writes them, and waiting."""
+"""What several test files need: frames as the daemon writes them, linked daemons, and waiting."""
 
 import json
 import struct
 import time
 from typing import Any, Callable, Dict, Optional
+
+from librats_py.pytest_plugin import Ratsd
 
 ALICE = bytes(range(32))
 BOB = bytes(range(32, 64))
@@ -32,3 +34,22 @@ def wait_until(condition: Callable[[], object], seconds: float = DEADLINE_SECOND
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.002)
+
+
+class Pair:
+    """Two daemons and a client of each; started and linked by ``link``."""
+
+    def __init__(self, make: Callable[..., Ratsd]) -> None:
+        self.here, self.there = make(), make()
+        self.a, self.b = self.here.client(name="a"), self.there.client(name="b")
+        self.a_id, self.b_id = self.a.get_our_peer_id(), self.b.get_our_peer_id()
+
+    def link(self) -> None:
+        self.a.start()
+        self.b.start()
+        self.a.connect("127.0.0.1", self.b.get_listen_port())
+        wait_until(lambda: self.b.get_peer_ids() == [self.a_id])
+
+    def close(self) -> None:
+        self.a.close()
+        self.b.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
-from support import event, wait_until
+from support import Pair, event, wait_until
 
 from librats_py import (
     ErrorCode,
@@ -28,23 +28,12 @@ from librats_py.pytest_plugin import Ratsd
 Told = List[Tuple[Any, ...]]
 
 
-class Pair:
-    def __init__(self, make: Callable[..., Ratsd]) -> None:
-        self.here, self.there = make(), make()
-        self.a, self.b = self.here.client(name="a"), self.there.client(name="b")
-        self.a.start()
-        self.b.start()
-        self.a.connect("127.0.0.1", self.b.get_listen_port())
-        wait_until(lambda: self.b.get_peer_count() == 1)
-        self.a_id, self.b_id = self.a.get_our_peer_id(), self.b.get_our_peer_id()
-
-
 @pytest.fixture
 def pair(ratsd_factory: Callable[..., Ratsd]) -> Iterator[Pair]:
     made = Pair(ratsd_factory)
+    made.link()
     yield made
-    made.a.close()
-    made.b.close()
+    made.close()
 
 
 def accept_into(client: RatsClient, directory: Path) -> Told:

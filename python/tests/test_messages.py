@@ -4,7 +4,7 @@ import threading
 from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
-from support import wait_until
+from support import Pair, wait_until
 
 from librats_py import (
     RatsClient,
@@ -20,25 +20,11 @@ from librats_py.pytest_plugin import Ratsd
 pytestmark = pytest.mark.integration
 
 
-class Pair:
-    def __init__(self, make: Callable[..., Ratsd]) -> None:
-        self.here, self.there = make(), make()
-        self.a, self.b = self.here.client(name="a"), self.there.client(name="b")
-        self.a_id, self.b_id = self.a.get_our_peer_id(), self.b.get_our_peer_id()
-
-    def link(self) -> None:
-        self.a.start()
-        self.b.start()
-        self.a.connect("127.0.0.1", self.b.get_listen_port())
-        wait_until(lambda: self.b.get_peer_ids() == [self.a_id])
-
-
 @pytest.fixture
 def pair(ratsd_factory: Callable[..., Ratsd]) -> Iterator[Pair]:
     made = Pair(ratsd_factory)
     yield made
-    made.a.close()
-    made.b.close()
+    made.close()
 
 
 def test_peers_are_announced_and_described(pair: Pair) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
-from support import event, frame, wait_until
+from support import Pair, event, frame, wait_until
 
 from librats_py import (
     ErrorCode,
@@ -22,22 +22,12 @@ from librats_py.pytest_plugin import Ratsd
 EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "examples")
 
 
-class Pair:
-    def __init__(self, make: Callable[..., Ratsd]) -> None:
-        self.here, self.there = make(), make()
-        self.a, self.b = self.here.client(name="a"), self.there.client(name="b")
-        self.a.start()
-        self.b.start()
-        self.a.connect("127.0.0.1", self.b.get_listen_port())
-        wait_until(lambda: self.b.get_peer_count() == 1)
-
-
 @pytest.fixture
 def pair(ratsd_factory: Callable[..., Ratsd]) -> Iterator[Pair]:
     made = Pair(ratsd_factory)
+    made.link()
     yield made
-    made.a.close()
-    made.b.close()
+    made.close()
 
 
 VALUES = [
