@@ -1,23 +1,11 @@
 /* endpoint_parse_ip() over arbitrary text, and endpoint_set_ip() over arbitrary bytes. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "fuzz_text.h"
 #include "util/endpoint.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* NUL-terminated, and exactly as large as it has to be. */
-static char *text_of(const uint8_t *data, size_t size)
-{
-    char *text = malloc(size + 1);
-    if (text == NULL) {
-        abort();
-    }
-    if (size > 0) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
-    return text;
-}
 
 /* What was accepted, written out, is accepted again as the same. */
 static void check_round(const struct endpoint *endpoint)

@@ -2,24 +2,11 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "fuzz_text.h"
 #include "util/hex.h"
 #include "util/peer_id.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* NUL-terminated, and exactly as large as it has to be. */
-static char *text_of(const uint8_t *data, size_t size)
-{
-    char *text = malloc(size + 1);
-    if (text == NULL) {
-        abort();
-    }
-    if (size > 0) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
-    return text;
-}
 
 static char lower(char digit)
 {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "core/log.h"
+#include "guard.h"
 #include "scratch.h"
 #include "service/book_file.h"
 #include "vectors.h"
@@ -37,12 +38,6 @@ struct fixture {
     int result;
     unsigned done;
 };
-
-static void on_guard(void *arg)
-{
-    (void)arg;
-    fail_msg("nothing happened for %d ms", GUARD_MS);
-}
 
 static void begin_life(struct fixture *fixture)
 {
@@ -67,7 +62,7 @@ static int setup(void **state)
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/" BOOK_FILE_NAME, fixture->directory);
     assert_int_equal(loop_new(&fixture->loop), 0);
     assert_int_equal(worker_new(fixture->loop, 1, 4, &fixture->worker), 0);
-    timer_init(&fixture->guard, fixture->loop, on_guard, fixture);
+    guard_init(&fixture->guard, fixture->loop);
     begin_life(fixture);
     *state = fixture;
     return 0;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "core/loop.h"
+#include "guard.h"
 #include "util/intake.h"
 
 #define GUARD_MS 20000
@@ -34,12 +35,6 @@ struct step {
     char letter;
 };
 
-static void on_guard(void *arg)
-{
-    (void)arg;
-    fail_msg("nothing happened for %d ms", GUARD_MS);
-}
-
 static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -47,7 +42,7 @@ static int setup(void **state)
     assert_int_equal(loop_new(&fixture->loop), 0);
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fixture->fds), 0);
-    timer_init(&fixture->guard, fixture->loop, on_guard, fixture);
+    guard_init(&fixture->guard, fixture->loop);
     timer_start(&fixture->guard, GUARD_MS);
     *state = fixture;
     return 0;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "core/resolver.h"
+#include "guard.h"
 
 #define GUARD_MS    60000
 #define MAX_LOOKUPS 64
@@ -22,12 +23,6 @@ struct fixture {
     int answers;
 };
 
-static void on_guard(void *arg)
-{
-    (void)arg;
-    fail_msg("no answer for %d ms", GUARD_MS);
-}
-
 static void on_quit(void *arg)
 {
     struct fixture *fixture = arg;
@@ -41,7 +36,7 @@ static int setup(void **state)
     assert_int_equal(loop_new(&fixture->loop), 0);
     assert_int_equal(worker_new(fixture->loop, 2, MAX_LOOKUPS * 2, &fixture->worker), 0);
     assert_int_equal(resolver_new(fixture->loop, fixture->worker, &fixture->resolver), 0);
-    timer_init(&fixture->guard, fixture->loop, on_guard, fixture);
+    guard_init(&fixture->guard, fixture->loop);
     timer_init(&fixture->quit, fixture->loop, on_quit, fixture);
     timer_start(&fixture->guard, GUARD_MS);
     *state = fixture;

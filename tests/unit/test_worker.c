@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/worker.h"
+#include "guard.h"
 
 #define GUARD_MS 20000
 #define MANY     200
@@ -34,12 +35,6 @@ struct data {
     bool signals_blocked;
 };
 
-static void on_guard(void *arg)
-{
-    (void)arg;
-    fail_msg("nothing happened for %d ms", GUARD_MS);
-}
-
 static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -48,7 +43,7 @@ static int setup(void **state)
     assert_int_equal(worker_new(fixture->loop, 2, 4, &fixture->worker), 0);
     assert_int_equal(sem_init(&fixture->gate, 0, 0), 0);
     assert_int_equal(sem_init(&fixture->started, 0, 0), 0);
-    timer_init(&fixture->guard, fixture->loop, on_guard, fixture);
+    guard_init(&fixture->guard, fixture->loop);
     timer_start(&fixture->guard, GUARD_MS);
     *state = fixture;
     return 0;
