@@ -303,14 +303,18 @@ def test_a_third_peer_has_no_say_in_an_offer(daemon, peers, programs, target, tm
     assert sender.wait_end(transfer) == COMPLETED
 
 
-def test_progress_past_the_end_stalls_nobody(daemon, peers, programs, tmp_path):
-    node = daemon()
+def begin_sending(node, programs, peers, tmp_path, size):
+    """A program sends a file to a peer of ours, who has taken the offer."""
     sender, peer = programs(node), peers(node)
     wait_until(lambda: peer.id in sender.client.get_peer_ids(), "the peer is known")
-    path = write_file(str(tmp_path / "file"), pattern(12 * MIB))
-    transfer = sender.client.send_file(peer.id, path)
+    transfer = sender.client.send_file(peer.id, write_file(str(tmp_path / "file"), pattern(size)))
     said = wire.decode_offer(peer.hear(wire.OFFER).payload)
     peer.say(wire.response(said.id, 1))
+    return sender, peer, transfer, said
+
+
+def test_progress_past_the_end_stalls_nobody(daemon, peers, programs, tmp_path):
+    sender, peer, transfer, said = begin_sending(daemon(), programs, peers, tmp_path, 12 * MIB)
     for lie in ((1 << 64) - 1, 1 << 40, 0, 5):
         peer.say(wire.progress(said.id, lie))
     got = 0
@@ -326,12 +330,7 @@ def test_progress_past_the_end_stalls_nobody(daemon, peers, programs, tmp_path):
 
 
 def test_a_success_before_everything_was_sent_is_none(daemon, peers, programs, tmp_path):
-    node = daemon()
-    sender, peer = programs(node), peers(node)
-    wait_until(lambda: peer.id in sender.client.get_peer_ids(), "the peer is known")
-    transfer = sender.client.send_file(peer.id, write_file(str(tmp_path / "file"), pattern(32 * MIB)))
-    said = wire.decode_offer(peer.hear(wire.OFFER).payload)
-    peer.say(wire.response(said.id, 1))
+    sender, peer, transfer, said = begin_sending(daemon(), programs, peers, tmp_path, 32 * MIB)
     peer.hear(wire.CHUNK)
     peer.say(wire.complete(said.id, 1))
     assert sender.wait_end(transfer) == FAILED
@@ -339,12 +338,7 @@ def test_a_success_before_everything_was_sent_is_none(daemon, peers, programs, t
 
 def test_a_sender_waits_for_acknowledgements(daemon, peers, programs, tmp_path):
     """One window and not a chunk more, as long as nothing is acknowledged; a pause holds, a cancel ends."""
-    node = daemon()
-    sender, peer = programs(node), peers(node)
-    wait_until(lambda: peer.id in sender.client.get_peer_ids(), "the peer is known")
-    transfer = sender.client.send_file(peer.id, write_file(str(tmp_path / "file"), pattern(32 * MIB)))
-    said = wire.decode_offer(peer.hear(wire.OFFER).payload)
-    peer.say(wire.response(said.id, 1))
+    sender, peer, transfer, said = begin_sending(daemon(), programs, peers, tmp_path, 32 * MIB)
     got = 0
     while got < wire.WINDOW:
         got += len(peer.hear(wire.CHUNK).chunk()[2])
@@ -406,13 +400,8 @@ def test_a_name_that_only_some_take(pair, peers, programs, target, tmp_path):
 def test_a_message_is_not_behind_a_file(daemon, peers, programs, tmp_path):
     """The peer reads slowly, and a message is sent when there is more of the file to send than the link takes: before
     it comes what was on its way, a window and what is confirmed until the daemon has it, and never the rest."""
-    node = daemon()
-    sender, peer = programs(node), peers(node)
-    wait_until(lambda: peer.id in sender.client.get_peer_ids(), "the peer is known")
     size = 64 * MIB
-    transfer = sender.client.send_file(peer.id, write_file(str(tmp_path / "file"), pattern(size)))
-    said = wire.decode_offer(peer.hear(wire.OFFER).payload)
-    peer.say(wire.response(said.id, 1))
+    sender, peer, transfer, said = begin_sending(daemon(), programs, peers, tmp_path, size)
     got, behind = 0, []  # bytes of the file between the sending of a message and its arrival
     for number in range(10):
         for _ in range(8):

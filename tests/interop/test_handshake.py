@@ -216,18 +216,23 @@ def test_two_empty_blocks_do_not_draw_a_second_message(shared_daemon, peers, qui
     refused(stream)
 
 
-@pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])
-def test_low_order_ephemeral_keys_are_refused(shared_daemon, peers, quiet, point):
-    stream = peers.stream(shared_daemon)
-    stream.send_block(point)
-    refused(stream)
-    node = peers.keep(Impostor("e", point))
+def is_refused_when_called(quiet, node):
+    """The daemon dials it, and hears in its second message what it must not accept."""
     stream, call = begin_call(quiet, node)
     noise = node.noise(False)
     noise.read(stream.read_block())
     stream.send_block(noise.write())
     refused(stream)
     call_fails(quiet, call)
+
+
+@pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])
+def test_low_order_ephemeral_keys_are_refused(shared_daemon, peers, quiet, point):
+    stream = peers.stream(shared_daemon)
+    stream.send_block(point)
+    refused(stream)
+    node = peers.keep(Impostor("e", point))
+    is_refused_when_called(quiet, node)
 
 
 @pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])
@@ -235,12 +240,7 @@ def test_low_order_static_keys_are_refused(shared_daemon, peers, quiet, point):
     link = Impostor("s", point).prove(peers.stream(shared_daemon), True)
     refused(link)
     node = peers.keep(Impostor("s", point))
-    stream, call = begin_call(quiet, node)
-    noise = node.noise(False)
-    noise.read(stream.read_block())
-    stream.send_block(noise.write())
-    refused(stream)
-    call_fails(quiet, call)
+    is_refused_when_called(quiet, node)
 
 
 def test_somebody_elses_key_cannot_be_claimed(shared_daemon, peers, quiet):
@@ -253,12 +253,7 @@ def test_somebody_elses_key_cannot_be_claimed(shared_daemon, peers, quiet):
     thief.private = stolen
     refused(thief.prove(peers.stream(shared_daemon), True))
     node = peers.keep(Impostor("s", victim.public))
-    stream, call = begin_call(quiet, node)
-    noise = node.noise(False)
-    noise.read(stream.read_block())
-    stream.send_block(noise.write())
-    refused(stream)
-    call_fails(quiet, call)
+    is_refused_when_called(quiet, node)
 
 
 def test_a_replayed_handshake_is_refused(shared_daemon, peers, quiet):

@@ -23,6 +23,9 @@ static struct service_node hub;
 static struct service_node a;
 static struct service_node b;
 static struct sim_mesh bare; /* a peer whose words the test chooses */
+static struct service_node *started[3];
+static size_t started_count;
+static bool has_bare;
 static unsigned requests_heard;
 static unsigned responses_heard;
 static struct pex_frame last_response;
@@ -38,16 +41,30 @@ static int begin(void **state)
     return 0;
 }
 
+static void leave(void)
+{
+    if (has_bare) {
+        sim_mesh_fini(&bare);
+    }
+    has_bare = false;
+    while (started_count > 0) {
+        service_node_fini(started[--started_count]);
+    }
+    sim_net_free(net);
+    net = NULL;
+}
+
 static int end(void **state)
 {
     (void)state;
-    sim_net_free(net);
+    leave();
     return 0;
 }
 
 static void start(struct service_node *self, const char *address, uint8_t seed,
                   const char *const *options)
 {
+    started[started_count++] = self;
     service_node_init(self, sim_node_new(net, address), seed, NULL, only_pex, NULL, options);
 }
 
@@ -67,6 +84,25 @@ static void hear(void *arg, struct peer *from, const struct message *message)
 static void start_bare(const char *address)
 {
     sim_mesh_init_bare(&bare, sim_node_new(net, address), 99, WIRE_PEX, hear);
+    has_bare = true;
+}
+
+/* One daemon, and one who dials it. */
+static void meet(const char *const *options)
+{
+    start(&a, "20.0.1.1", 2, options);
+    start_bare("20.0.2.1");
+    sim_mesh_connect(&bare, "20.0.1.1");
+}
+
+/* A hub that two have dialed: a daemon, and one whose words the test chooses. */
+static void meet_at_a_hub(const char *const *options)
+{
+    start(&hub, "20.0.0.1", 1, options);
+    start(&a, "20.0.1.1", 2, NULL);
+    start_bare("20.0.2.1");
+    sim_mesh_connect(&a.mesh, "20.0.0.1");
+    sim_mesh_connect(&bare, "20.0.0.1");
 }
 
 static bool knows(const struct service_node *self, const struct peer_id *id)
@@ -108,20 +144,13 @@ static void peers_of_a_hub_find_each_other(void **state)
     assert_true(knows(&a, service_node_id(&b)));
     assert_true(knows(&b, service_node_id(&a)));
     assert_int_equal(service_node_metric(&b, "pex_connected"), 1);
-    service_node_fini(&b);
-    service_node_fini(&a);
-    service_node_fini(&hub);
 }
 
 static void switched_off_nobody_asks_answers_or_dials(void **state)
 {
     (void)state;
     struct pex_frame lie = {.op = PEX_RESPONSE};
-    start(&hub, "20.0.0.1", 1, off);
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&a.mesh, "20.0.0.1");
-    sim_mesh_connect(&bare, "20.0.0.1");
+    meet_at_a_hub(off);
     ask(&hub, 32);
     add(&lie, "20.0.9.1", 4000, 7);
     say(&hub, &lie);
@@ -135,9 +164,6 @@ static void switched_off_nobody_asks_answers_or_dials(void **state)
     service_node_reload(&hub, "pex", "enabled", "yes");
     ask(&hub, 32);
     assert_int_equal(responses_heard, 1);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
-    service_node_fini(&hub);
 }
 
 static void a_call_asks_a_peer_again(void **state)
@@ -157,8 +183,6 @@ static void a_call_asks_a_peer_again(void **state)
     json_decref(params);
     sim_net_run(net, 1000);
     assert_int_equal(requests_heard, 2);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 static void the_answer_leaves_out_the_asker_and_keeps_to_the_number_asked(void **state)
@@ -194,8 +218,6 @@ static void the_answer_leaves_out_the_asker_and_keeps_to_the_number_asked(void *
     for (unsigned i = 0; i < CROWD; i++) {
         sim_mesh_fini(&crowd[i]);
     }
-    sim_mesh_fini(&bare);
-    service_node_fini(&hub);
 }
 
 /* ---- what is told to whom ---- */
@@ -216,11 +238,8 @@ static unsigned told(const char *asker, const char *subject)
     sim_mesh_connect(&bare, "20.0.0.1");
     ask(&hub, 32);
     count = (unsigned)last_response.entry_count;
-    sim_mesh_fini(&bare);
     sim_mesh_fini(&other);
-    service_node_fini(&hub);
-    sim_net_free(net);
-    net = NULL;
+    leave();
     return count;
 }
 
@@ -251,9 +270,7 @@ static void nothing_is_dialed_that_is_nowhere_or_ourselves(void **state)
 {
     (void)state;
     struct pex_frame lie = {.op = PEX_RESPONSE};
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&bare, "20.0.1.1");
+    meet(NULL);
     add(&lie, "0.0.0.0", 4000, 7);
     add(&lie, "20.0.9.1", 0, 7);
     add(&lie, "224.0.0.251", 5353, 7);
@@ -275,8 +292,6 @@ static void nothing_is_dialed_that_is_nowhere_or_ourselves(void **state)
     sim_net_run(net, 30000);
     assert_int_equal(service_node_metric(&a, "pex_named"), lie.entry_count);
     assert_int_equal(service_node_metric(&a, "pex_dialed"), 0);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 static void one_victim_named_a_thousand_times_is_dialed_four_times_a_minute(void **state)
@@ -284,10 +299,8 @@ static void one_victim_named_a_thousand_times_is_dialed_four_times_a_minute(void
     (void)state;
     uint16_t port = 1;
     struct sim_mesh victim;
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
+    meet(NULL);
     sim_mesh_init(&victim, sim_node_new(net, "20.0.9.1"), 77, NULL);
-    sim_mesh_connect(&bare, "20.0.1.1");
     for (int i = 0; i < 32; i++) { /* 32 responses of 32, within the first minute */
         struct pex_frame lie = {.op = PEX_RESPONSE};
         for (size_t at = 0; at < PEX_MAX_ENTRIES; at++) {
@@ -302,17 +315,13 @@ static void one_victim_named_a_thousand_times_is_dialed_four_times_a_minute(void
     assert_int_equal(mesh_peer_count(a.mesh.mesh), 1);
     assert_in_range(service_node_metric(&a, "pex_refused"), 20, 26);
     sim_mesh_fini(&victim);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 static void one_network_is_dialed_sixteen_times_a_minute(void **state)
 {
     (void)state;
     char ip[32];
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&bare, "20.0.1.1");
+    meet(NULL);
     for (unsigned i = 0; i < 4; i++) {
         struct pex_frame lie = {.op = PEX_RESPONSE};
         for (unsigned at = 0; at < PEX_MAX_ENTRIES; at++) {
@@ -322,17 +331,13 @@ static void one_network_is_dialed_sixteen_times_a_minute(void **state)
         say(&a, &lie);
     }
     assert_int_equal(service_node_metric(&a, "pex_dialed"), 16);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 static void no_more_than_32_dials_are_under_way(void **state)
 {
     (void)state;
     char ip[32];
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&bare, "20.0.1.1");
+    meet(NULL);
     for (unsigned i = 0; i < 4; i++) {
         struct pex_frame lie = {.op = PEX_RESPONSE};
         for (unsigned at = 0; at < PEX_MAX_ENTRIES; at++) {
@@ -346,26 +351,17 @@ static void no_more_than_32_dials_are_under_way(void **state)
     assert_int_equal(sim_mesh_metric(&a.mesh, "peer_dials"), 32);
     sim_net_run(net, 20000);
     assert_int_equal(sim_mesh_metric(&a.mesh, "peer_dials"), 0);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 static void requests_are_answered_within_bounds(void **state)
 {
     (void)state;
-    start(&hub, "20.0.0.1", 1, NULL);
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&a.mesh, "20.0.0.1");
-    sim_mesh_connect(&bare, "20.0.0.1");
+    meet_at_a_hub(NULL);
     for (int i = 0; i < 200; i++) {
         ask(&hub, 32); /* takes 100 ms */
     }
     assert_in_range(responses_heard, 7, 9); /* 6, and one every 10 s */
     assert_int_equal(service_node_metric(&hub, "pex_answered"), responses_heard);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
-    service_node_fini(&hub);
 }
 
 static void whoever_was_disconnected_on_request_is_not_dialed_at_once(void **state)
@@ -387,9 +383,6 @@ static void whoever_was_disconnected_on_request_is_not_dialed_at_once(void **sta
     say(&a, &said);
     sim_net_run(net, 2000);
     assert_true(knows(&a, service_node_id(&b)));
-    sim_mesh_fini(&bare);
-    service_node_fini(&b);
-    service_node_fini(&a);
 }
 
 static void enough_peers_are_enough(void **state)
@@ -398,34 +391,26 @@ static void enough_peers_are_enough(void **state)
     static const char *const two[] = {"pex", "peer_target", "2", NULL};
     char ip[32];
     struct pex_frame said = {.op = PEX_RESPONSE};
-    start(&a, "20.0.1.1", 2, two);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&bare, "20.0.1.1");
+    meet(two);
     for (unsigned at = 0; at < 10; at++) {
         (void)snprintf(ip, sizeof ip, "21.0.%u.1", at);
         add(&said, ip, 4000, (uint8_t)(at + 1));
     }
     say(&a, &said);
     assert_int_equal(service_node_metric(&a, "pex_dialed"), 1);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 static void dials_end_with_the_daemon(void **state)
 {
     (void)state;
     struct pex_frame said = {.op = PEX_RESPONSE};
-    start(&a, "20.0.1.1", 2, NULL);
-    start_bare("20.0.2.1");
-    sim_mesh_connect(&bare, "20.0.1.1");
+    meet(NULL);
     sim_node_set_down(sim_node_new(net, "21.0.0.1"), true);
     add(&said, "21.0.0.1", 4000, 1);
     say(&a, &said);
     assert_int_equal(sim_mesh_metric(&a.mesh, "peer_dials"), 1);
     service_node_stop(&a);
     assert_int_equal(sim_mesh_metric(&a.mesh, "peer_dials"), 0);
-    sim_mesh_fini(&bare);
-    service_node_fini(&a);
 }
 
 int main(void)

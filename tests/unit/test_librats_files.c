@@ -226,9 +226,9 @@ static void an_accept_that_the_daemon_refuses_may_be_tried_again(void **state)
     assert_int_equal(fake_join(task), RATS_SUCCESS);
 }
 
-static void a_directory_is_received_file_by_file(void **state)
+/* Into "in". */
+static void take_their_directory(void)
 {
-    (void)state;
     be_started(true);
     offered("directory", false);
     expect_seen(1, "directory from bob '' 'their name'\n");
@@ -241,9 +241,16 @@ static void a_directory_is_received_file_by_file(void **state)
     assert_true(S_ISDIR(info.st_mode));
     fake_frame_free(&frame);
     assert_int_equal(fake_join(task), RATS_SUCCESS);
+}
+
+static void a_directory_is_received_file_by_file(void **state)
+{
+    (void)state;
+    take_their_directory();
     open_files(0, "[{\"path\":\"a\",\"size_bytes\":1},{\"path\":\"s/b\",\"size_bytes\":1},"
                   "{\"path\":\"s/c\",\"size_bytes\":0}]");
-    frame = expect_call("transfer.provide", "{\"first\":0,\"transfer\":\"" ID "\"}", "{}");
+    struct fake_frame frame =
+        expect_call("transfer.provide", "{\"first\":0,\"transfer\":\"" ID "\"}", "{}");
     assert_int_equal(frame.fd_count, 3);
     assert_int_equal(write(frame.fds[0], "A", 1), 1);
     assert_int_equal(write(frame.fds[1], "B", 1), 1);
@@ -262,20 +269,14 @@ static void a_directory_is_received_file_by_file(void **state)
 static void with_few_descriptors_files_are_provided_in_parts(void **state)
 {
     (void)state;
-    be_started(true);
-    offered("directory", false);
-    expect_seen(1, "directory from bob '' 'their name'\n");
-    struct fake_task *task = fake_run(accept_directory, keep("in"));
-    struct fake_frame frame = expect_call("transfer.accept", ID_JSON, "{}");
-    fake_frame_free(&frame);
-    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    take_their_directory();
     atomic_store(&unnamed_left, 1);
     open_files(0, "[{\"path\":\"a\",\"size_bytes\":0},{\"path\":\"b\",\"size_bytes\":0},"
                   "{\"path\":\"c\",\"size_bytes\":0}]");
     size_t provided = 0;
     size_t placed = 0;
     while (placed < 3) {
-        frame = fake_receive(&daemon_side);
+        struct fake_frame frame = fake_receive(&daemon_side);
         const json_t *params = json_object_get(frame.head, "p");
         if (json_object_get(params, "first") != NULL) {
             assert_int_equal(json_integer_value(json_object_get(params, "first")), provided);
@@ -297,13 +298,7 @@ static void with_few_descriptors_files_are_provided_in_parts(void **state)
 static void a_hostile_path_ends_the_transfer(void **state)
 {
     (void)state;
-    be_started(true);
-    offered("directory", false);
-    expect_seen(1, "directory from bob '' 'their name'\n");
-    struct fake_task *task = fake_run(accept_directory, keep("in"));
-    struct fake_frame frame = expect_call("transfer.accept", ID_JSON, "{}");
-    fake_frame_free(&frame);
-    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    take_their_directory();
     open_files(0, "[{\"path\":\"../evil\",\"size_bytes\":1}]");
     expect_failure("'../evil'");
     open_files(0, "[{\"path\":\"/evil\",\"size_bytes\":1}]");
