@@ -20,16 +20,6 @@
 #define HELLO_ID   1u
 #define MOST_HELLO ((size_t)4 * 1024 * 1024) /* a hello with thousands of peers */
 
-__attribute__((format(printf, 3, 4))) static int fail(char error[ERROR_TEXT_SIZE], int code,
-                                                      const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error, ERROR_TEXT_SIZE, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
 int call_frame(uint64_t id, const char *method, const char *params, uint8_t fds, size_t body_size,
                uint8_t **ret_frame, size_t *ret_size)
 {
@@ -62,21 +52,21 @@ static int explain_permission(const char *path, char error[ERROR_TEXT_SIZE])
         snprintf(directory, sizeof directory, "%s", path);
         char *slash = strrchr(directory, '/');
         if (slash == NULL || slash == directory) {
-            return fail(error, RATS_ERROR_NOT_PERMITTED, "no permission to open %s", path);
+            return error_note(error, RATS_ERROR_NOT_PERMITTED, "no permission to open %s", path);
         }
         *slash = '\0';
         if (stat(directory, &info) != 0) {
-            return fail(error, RATS_ERROR_NOT_PERMITTED, "no permission to open %s", path);
+            return error_note(error, RATS_ERROR_NOT_PERMITTED, "no permission to open %s", path);
         }
     }
     if (getgrgid_r(info.st_gid, &entry, buffer, sizeof buffer, &found) != 0 || found == NULL) {
-        return fail(
+        return error_note(
             error, RATS_ERROR_NOT_PERMITTED,
             "no permission to open %s: it belongs to group %lu; ask an administrator to add "
             "you to that group, then log in again",
             path, (unsigned long)info.st_gid);
     }
-    return fail(
+    return error_note(
         error, RATS_ERROR_NOT_PERMITTED,
         "no permission to open %s: it belongs to group '%s'; join with 'sudo usermod -aG %s "
         "\"$USER\"', then log in again",
@@ -88,13 +78,13 @@ static int connect_socket(const char *path, int64_t deadline_ms, int *ret_fd,
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (path[0] == '\0' || strlen(path) >= sizeof address.sun_path) {
-        return fail(error, RATS_ERROR_INVALID_PARAMETER, "the path of a socket has 1 to %zu bytes",
-                    sizeof address.sun_path - 1);
+        return error_note(error, RATS_ERROR_INVALID_PARAMETER,
+                          "the path of a socket has 1 to %zu bytes", sizeof address.sun_path - 1);
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return fail(error, RATS_ERROR_OPERATION_FAILED, "no socket: %s", strerror(errno));
+        return error_note(error, RATS_ERROR_OPERATION_FAILED, "no socket: %s", strerror(errno));
     }
     /* A full queue of connections makes connect() wait that long. */
     const int left = clock_left_ms(deadline_ms);
@@ -109,14 +99,14 @@ static int connect_socket(const char *path, int64_t deadline_ms, int *ret_fd,
             return explain_permission(path, error);
         case ENOENT:
         case ENOTDIR:
-            return fail(error, RATS_ERROR_NO_DAEMON, "%s does not exist", path);
+            return error_note(error, RATS_ERROR_NO_DAEMON, "%s does not exist", path);
         case ECONNREFUSED:
-            return fail(error, RATS_ERROR_NO_DAEMON, "nobody listens at %s", path);
+            return error_note(error, RATS_ERROR_NO_DAEMON, "nobody listens at %s", path);
         case EAGAIN:
-            return fail(error, RATS_ERROR_TIMEOUT, "the daemon at %s does not answer", path);
+            return error_note(error, RATS_ERROR_TIMEOUT, "the daemon at %s does not answer", path);
         default:
-            return fail(error, RATS_ERROR_NO_DAEMON, "cannot connect to %s: %s", path,
-                        strerror(problem));
+            return error_note(error, RATS_ERROR_NO_DAEMON, "cannot connect to %s: %s", path,
+                              strerror(problem));
         }
     }
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -258,35 +248,37 @@ static int explain_refusal(const char *path, const json_t *head, char error[ERRO
     const char *text = json_string_value(json_object_get(head, "text"));
     const enum proto_error problem = proto_error_from_name(name == NULL ? "" : name);
     if (problem == E_VERSION) {
-        return fail(error, RATS_ERROR_NOT_SUPPORTED,
-                    "no common protocol version with the daemon at %s (%s); librats " RATS_VERSION
-                    " speaks %d.%d; %s",
-                    path, text == NULL ? "" : text, PROTO_MAJOR, PROTO_MINOR,
-                    older_side(json_object_get(head, "d")));
+        return error_note(
+            error, RATS_ERROR_NOT_SUPPORTED,
+            "no common protocol version with the daemon at %s (%s); librats " RATS_VERSION
+            " speaks %d.%d; %s",
+            path, text == NULL ? "" : text, PROTO_MAJOR, PROTO_MINOR,
+            older_side(json_object_get(head, "d")));
     }
-    return fail(error, proto_errors[problem].code, "the daemon at %s refused: %s", path,
-                text == NULL ? proto_errors[problem].meaning : text);
+    return error_note(error, proto_errors[problem].code, "the daemon at %s refused: %s", path,
+                      text == NULL ? proto_errors[problem].meaning : text);
 }
 
 static int explain_errno(const char *path, int rc, char error[ERROR_TEXT_SIZE])
 {
     switch (rc) {
     case -ETIMEDOUT:
-        return fail(error, RATS_ERROR_TIMEOUT, "the daemon at %s does not answer", path);
+        return error_note(error, RATS_ERROR_TIMEOUT, "the daemon at %s does not answer", path);
     case -ENOMEM:
-        return fail(error, RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+        return error_note(error, RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     case -ECONNRESET:
     case -EPIPE:
-        return fail(error, RATS_ERROR_OPERATION_FAILED,
-                    "the daemon at %s closed the connection before it answered; its log says why "
-                    "('journalctl -u ratsd')",
-                    path);
+        return error_note(
+            error, RATS_ERROR_OPERATION_FAILED,
+            "the daemon at %s closed the connection before it answered; its log says why "
+            "('journalctl -u ratsd')",
+            path);
     case -EBADMSG:
-        return fail(error, RATS_ERROR_NOT_SUPPORTED, "who listens at %s does not speak rats-ipc",
-                    path);
+        return error_note(error, RATS_ERROR_NOT_SUPPORTED,
+                          "who listens at %s does not speak rats-ipc", path);
     default:
-        return fail(error, RATS_ERROR_OPERATION_FAILED, "the daemon at %s: %s", path,
-                    strerror(-rc));
+        return error_note(error, RATS_ERROR_OPERATION_FAILED, "the daemon at %s: %s", path,
+                          strerror(-rc));
     }
 }
 

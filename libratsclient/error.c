@@ -26,6 +26,15 @@ int error_set(int code, const char *format, ...)
     return code;
 }
 
+int error_note(char error[ERROR_TEXT_SIZE], int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, ERROR_TEXT_SIZE, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
 int error_code(void)
 {
     return last.code;

@@ -31,16 +31,6 @@
 /* Only its address counts: it lies in the library. */
 static const char anchor = 0;
 
-__attribute__((format(printf, 3, 4))) static int fail(char error[ERROR_TEXT_SIZE], int code,
-                                                      const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error, ERROR_TEXT_SIZE, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
 /* The program ------------------------------------------------------------------------------- */
 
 static bool is_program(const char *path)
@@ -339,7 +329,8 @@ static int wait_ready(const struct starter_options *options, const char *program
     char line[LINE_SIZE];
     const int rc = read_line(fd, options->deadline_ms, line);
     if (rc == -ETIMEDOUT) {
-        return fail(error, RATS_ERROR_TIMEOUT, "%s was started but did not get ready", program);
+        return error_note(error, RATS_ERROR_TIMEOUT, "%s was started but did not get ready",
+                          program);
     }
     if (rc == 0 && strncmp(line, "ready ", 6) == 0) {
         return RATS_SUCCESS;
@@ -347,11 +338,12 @@ static int wait_ready(const struct starter_options *options, const char *program
     int status = 0;
     int at = 0;
     if (rc == 0 && sscanf(line, "failed %d %n", &status, &at) == 1 && at > 0) {
-        return fail(error, status == DAEMON_OWNED ? RATS_ERROR_BUSY : RATS_ERROR_OPERATION_FAILED,
-                    "%s did not start: %s", program, line + at);
+        return error_note(error,
+                          status == DAEMON_OWNED ? RATS_ERROR_BUSY : RATS_ERROR_OPERATION_FAILED,
+                          "%s did not start: %s", program, line + at);
     }
-    return fail(error, RATS_ERROR_OPERATION_FAILED,
-                "%s ended before it was ready; is it a ratsd of this version?", program);
+    return error_note(error, RATS_ERROR_OPERATION_FAILED,
+                      "%s ended before it was ready; is it a ratsd of this version?", program);
 }
 
 /* The process that was started has only made another one. One that stays although it was given up
@@ -394,13 +386,14 @@ int starter_run(const struct starter_options *options, int *ret_log_fd, char err
     int key[2] = {-1, -1};
     pid_t pid = -1;
     if (command == NULL) {
-        return fail(error, RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
+        return error_note(error, RATS_ERROR_MEMORY_ALLOCATION, "out of memory");
     }
     int code = RATS_SUCCESS;
     if (!find_program(command->program)) {
-        code = fail(error, RATS_ERROR_NO_DAEMON,
-                    "no ratsd program is installed with this library or in PATH; install it, or "
-                    "name it in the environment variable RATSD");
+        code =
+            error_note(error, RATS_ERROR_NO_DAEMON,
+                       "no ratsd program is installed with this library or in PATH; install it, or "
+                       "name it in the environment variable RATSD");
         goto out;
     }
     build_command(options, command);
@@ -410,8 +403,8 @@ int starter_run(const struct starter_options *options, int *ret_log_fd, char err
         rc = -run(options, command, &given, &pid);
     }
     if (rc < 0) {
-        code = fail(error, RATS_ERROR_OPERATION_FAILED, "cannot start %s: %s", command->program,
-                    strerror(-rc));
+        code = error_note(error, RATS_ERROR_OPERATION_FAILED, "cannot start %s: %s",
+                          command->program, strerror(-rc));
         goto out;
     }
     close_fd(&ready[1]);
