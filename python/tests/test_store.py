@@ -10,7 +10,6 @@ from support import Pair, event, frame, wait_until
 
 from librats_py import (
     ErrorCode,
-    RatsClient,
     RatsError,
     RatsInvalidParameterError,
     RatsJsonParseError,

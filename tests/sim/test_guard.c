@@ -360,14 +360,20 @@ static void one_peers_limit_is_its_own_and_outlives_the_daemon(void **state)
     assert_int_equal(count_of(M_LIMIT_LIST, "limits"), 0);
 }
 
-static void lifting_a_limit_lets_the_rest_through_at_once(void **state)
+/* b may send one message in a second, and has sent a hundred. */
+static void slow_b_down(void)
 {
-    (void)state;
     start_a(NULL, NULL);
     assert_int_equal(dial_from_b(), 0);
     assert_int_equal(limit_b(1, 0), PROTO_ERROR_COUNT);
     send_from_b(100, 10);
     sim_net_run(net, 1000);
+}
+
+static void lifting_a_limit_lets_the_rest_through_at_once(void **state)
+{
+    (void)state;
+    slow_b_down();
     assert_in_range(a.mesh.messages, 1, 4);
     assert_int_equal(limit_b(0, 0), PROTO_ERROR_COUNT);
     sim_net_run(net, 100);
@@ -417,11 +423,7 @@ static void limits_that_make_no_sense_are_refused(void **state)
 static void a_slowed_peer_that_goes_leaves_nothing_behind(void **state)
 {
     (void)state;
-    start_a(NULL, NULL);
-    assert_int_equal(dial_from_b(), 0);
-    assert_int_equal(limit_b(1, 0), PROTO_ERROR_COUNT);
-    send_from_b(100, 10);
-    sim_net_run(net, 1000);
+    slow_b_down();
     assert_true(peer_is_held(b_at_a()));
     assert_int_equal(mesh_disconnect(a.mesh.mesh, &b.identity.id), 0);
     sim_net_run(net, 5000);

@@ -153,12 +153,18 @@ static void messages_come_while_the_session_subscribes(void **state)
     expect_seen(2, "text bob news 'again'\nbytes bob news 5\n");
 }
 
-static void text_ends_at_a_nul_and_bytes_do_not(void **state)
+/* To news, with all callbacks, not started. */
+static void be_subscribed(void)
 {
-    (void)state;
     attach("");
     hear("news");
     assert_int_equal(granted(subscribe, news, "topic.subscribe"), RATS_SUCCESS);
+}
+
+static void text_ends_at_a_nul_and_bytes_do_not(void **state)
+{
+    (void)state;
+    be_subscribed();
     fake_start(&daemon_side, client);
     fake_message_on(&daemon_side, PLANE_TOPIC, MESSAGE_FLAG_LOCAL, FAKE_BOB, FAKE_BOB, "news",
                     "a\0b", 3);
@@ -168,9 +174,7 @@ static void text_ends_at_a_nul_and_bytes_do_not(void **state)
 static void each_callback_is_independent_and_null_clears(void **state)
 {
     (void)state;
-    attach("");
-    hear("news");
-    assert_int_equal(granted(subscribe, news, "topic.subscribe"), RATS_SUCCESS);
+    be_subscribed();
     assert_int_equal(granted(subscribe, sport, "topic.subscribe"), RATS_SUCCESS);
     fake_start(&daemon_side, client);
     rats_set_topic_message_callback(client, "news", NULL, NULL);
@@ -241,9 +245,7 @@ static void a_callback_may_change_everything(void **state)
 static void peers_join_and_leave(void **state)
 {
     (void)state;
-    attach("");
-    hear("news");
-    assert_int_equal(granted(subscribe, news, "topic.subscribe"), RATS_SUCCESS);
+    be_subscribed();
     fake_start(&daemon_side, client);
     peer_event("topic.joined", FAKE_BOB, "news");
     peer_event("topic.joined", FAKE_EVE, "news");
@@ -272,14 +274,20 @@ static void grant_with_members(const char *topic, const char *members)
     fake_reply(&daemon_side, fake_expect_call(&daemon_side, "topic.subscribe", NULL), result);
 }
 
-static void those_who_are_there_already_join_once(void **state)
+/* The same, and Bob was there before. */
+static void be_subscribed_with_bob(void)
 {
-    (void)state;
     attach("");
     hear("news");
     struct fake_task *task = fake_run(subscribe, news);
     grant_with_members("news", "\"" FAKE_BOB "\"");
     assert_int_equal(fake_join(task), RATS_SUCCESS);
+}
+
+static void those_who_are_there_already_join_once(void **state)
+{
+    (void)state;
+    be_subscribed_with_bob();
     peer_event("topic.joined", FAKE_EVE, "news"); /* nothing is said before the start */
     fake_start(&daemon_side, client);
     expect_seen(2, "joined bob news\njoined eve news\n");
@@ -293,7 +301,7 @@ static void those_who_are_there_already_join_once(void **state)
     peer_event("topic.joined", FAKE_EVE, "news"); /* the session is not started yet */
     fake_reply(&daemon_side, start, "{}");
     expect_seen(3, "daemon 1\njoined bob news\njoined eve news\n");
-    task = fake_run(unsubscribe, news);
+    struct fake_task *task = fake_run(unsubscribe, news);
     fake_grant(&daemon_side, "topic.unsubscribe");
     assert_int_equal(fake_join(task), RATS_SUCCESS);
     task = fake_run(subscribe, news);
@@ -305,11 +313,7 @@ static void those_who_are_there_already_join_once(void **state)
 static void a_daemon_that_goes_before_the_session_is_started_again_takes_nobody_along(void **state)
 {
     (void)state;
-    attach("");
-    hear("news");
-    struct fake_task *task = fake_run(subscribe, news);
-    grant_with_members("news", "\"" FAKE_BOB "\"");
-    assert_int_equal(fake_join(task), RATS_SUCCESS);
+    be_subscribed_with_bob();
     fake_start(&daemon_side, client);
     expect_seen(1, "joined bob news\n");
     fake_hang_up(&daemon_side);
