@@ -3,12 +3,12 @@
 import asyncio
 import functools
 import inspect
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Dict, Optional, Type
 
 from .core import RatsClient
-from .exceptions import RatsError
+from .exceptions import RatsError, RatsNotRunningError
 from .incoming import Messages, Peers, StorageChanges
 from .streams import Window
 from .transfers import ENDED
@@ -95,17 +95,22 @@ class AsyncRatsClient:
             raise RuntimeError("AsyncRatsClient is used outside of 'async with'")
         return self._client
 
-    async def _run(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def _submit(
+        self, function: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> "Future[Any]":
         assert self._threads is not None
-        return await asyncio.wrap_future(
-            self._threads.submit(functools.partial(function, *arguments, **options))
-        )
+        try:
+            return self._threads.submit(function, *arguments, **options)
+        except RuntimeError:  # they have ended
+            raise RatsNotRunningError("Client is closed") from None
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return await asyncio.wrap_future(self._submit(function, *arguments, **options))
 
     async def _begin(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """``_run`` for what begins a transfer."""
-        client, threads = self._entered(), self._threads
-        assert threads is not None
-        begun = threads.submit(functools.partial(function, *arguments, **options))
+        client = self._entered()
+        begun = self._submit(function, *arguments, **options)
 
         def give_up() -> None:
             try:
@@ -117,9 +122,9 @@ class AsyncRatsClient:
             return await asyncio.wrap_future(begun)
         except asyncio.CancelledError:
             try:
-                threads.submit(give_up)
-            except RuntimeError:
-                pass  # the client is closed, and its transfers have ended with it
+                self._submit(give_up)
+            except RatsNotRunningError:
+                pass  # its transfers have ended with the client
             raise
 
     def _on_loop(self, callback: Callable[..., Any]) -> Callable[..., None]:

@@ -78,13 +78,14 @@ class _Source:
 class _Incoming(AsyncIterator[_Item]):
     """An iterator that begins with its first step, or before that with ``async with``."""
 
+    _opening: Optional["asyncio.Future[None]"] = None
+    _closing: Optional["asyncio.Future[None]"] = None
+
     def __init__(self, owner: "AsyncRatsClient", news: asyncio.Event, source: _Source) -> None:
         self._owner = owner
         self._news = news
         self._source = source
         self._stream = source.stream
-        self._opening: Optional["asyncio.Future[None]"] = None
-        self._closing: Optional["asyncio.Future[None]"] = None
         self._taken = 0
 
     def __aiter__(self: _Self) -> _Self:
@@ -157,7 +158,7 @@ async def _give_back(
     try:
         await opening
         await owner._run(source.close)
-    except (RatsError, RuntimeError):
+    except RatsError:
         pass  # never opened, or the client is closed
 
 

@@ -47,6 +47,24 @@ def test_a_client_that_was_not_entered_says_so() -> None:
 
 
 @pytest.mark.integration
+def test_a_client_that_was_left_says_so(ratsd: Ratsd) -> None:
+    async def story() -> None:
+        async with AsyncRatsClient(socket_path=ratsd.socket_path) as client:
+            pass
+        for step in (
+            client.get_peer_count(),
+            client.send_file("a" * 64, "f"),
+            client.messages().__anext__(),
+            client.peers().__anext__(),
+            client.storage_changes().__anext__(),
+        ):
+            with pytest.raises(RatsNotRunningError):
+                await step
+
+    run(story())
+
+
+@pytest.mark.integration
 def test_messages_and_files_between_two_loops(
     ratsd_factory: Callable[..., Ratsd], tmp_path: Path
 ) -> None:
