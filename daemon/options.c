@@ -11,7 +11,7 @@
 
 #define INSTANCE_MAX 64
 
-#define MAX_IDLE_S (7 * 24 * 3600)
+#define MAX_IDLE_S (7L * 24 * 3600)
 
 enum {
     OPT_CHECK_CONFIG = 256,
@@ -114,7 +114,7 @@ static int take_value(int option, struct options *options, char *error, size_t e
     long number = 0;
     if (option == OPT_EXIT_IDLE) {
         if (!parse_number(optarg, 1, MAX_IDLE_S, &number)) {
-            (void)snprintf(error, error_size, "--exit-idle %s: must be 1 to %d seconds", optarg,
+            (void)snprintf(error, error_size, "--exit-idle %s: must be 1 to %ld seconds", optarg,
                            MAX_IDLE_S);
             return -EINVAL;
         }

@@ -155,10 +155,11 @@ int beneath_make_parent(int dir_fd, const char *path, size_t *ret_made)
 void beneath_prune(int dir_fd, const char *path, size_t made)
 {
     char shorter[PATH_MAX + 1];
-    if (made == 0 || strlen(path) >= sizeof shorter) {
+    const size_t size = strlen(path);
+    if (made == 0 || size >= sizeof shorter) {
         return;
     }
-    (void)strcpy(shorter, path);
+    memcpy(shorter, path, size + 1);
     int rc = 0;
     for (char *slash = strrchr(shorter, '/');
          rc == 0 && slash != NULL && (size_t)(slash - shorter) >= made;

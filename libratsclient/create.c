@@ -224,7 +224,7 @@ static const char *named_socket(const rats_options_t *options)
 
 static int attach(struct client *client, const rats_options_t *options)
 {
-    struct instance_found found;
+    struct instance_found found = {.fd = -1, .log_fd = -1};
     struct instance_wish wish = {
         .socket_path = named_socket(options),
         .port = options->listen_port,

@@ -323,6 +323,20 @@ static int read_line(int fd, int64_t deadline_ms, char line[LINE_SIZE])
     return 0;
 }
 
+/* What the daemon says of its failure, and with which status it ends; NULL when the line says
+ * something else. */
+static const char *failure_in(const char *line, long *ret_status)
+{
+    static const char word[] = "failed ";
+    char *end = NULL;
+    if (strncmp(line, word, sizeof word - 1) != 0) {
+        return NULL;
+    }
+    const char *number = line + sizeof word - 1;
+    *ret_status = strtol(number, &end, 10);
+    return end == number || *end != ' ' ? NULL : end + 1;
+}
+
 static int wait_ready(const struct starter_options *options, const char *program, int fd,
                       char error[ERROR_TEXT_SIZE])
 {
@@ -335,12 +349,12 @@ static int wait_ready(const struct starter_options *options, const char *program
     if (rc == 0 && strncmp(line, "ready ", 6) == 0) {
         return RATS_SUCCESS;
     }
-    int status = 0;
-    int at = 0;
-    if (rc == 0 && sscanf(line, "failed %d %n", &status, &at) == 1 && at > 0) {
+    long status = 0;
+    const char *why = rc == 0 ? failure_in(line, &status) : NULL;
+    if (why != NULL) {
         return error_note(error,
                           status == DAEMON_OWNED ? RATS_ERROR_BUSY : RATS_ERROR_OPERATION_FAILED,
-                          "%s did not start: %s", program, line + at);
+                          "%s did not start: %s", program, why);
     }
     return error_note(error, RATS_ERROR_OPERATION_FAILED,
                       "%s ended before it was ready; is it a ratsd of this version?", program);

@@ -89,6 +89,7 @@ static int compare_by_group(const void *a, const void *b)
 static const struct book_record **list_all(const struct book *book)
 {
     size_t count = map_count(&book->entries);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the size of a pointer is meant */
     const struct book_record **records = count == 0 ? NULL : xalloc(count * sizeof(*records));
     size_t cursor = 0;
     for (size_t i = 0; i < count; i++) {
@@ -102,6 +103,7 @@ size_t book_best(const struct book *book, const struct book_record **ret_records
     size_t count = map_count(&book->entries);
     const struct book_record **records = list_all(book);
     if (count > 1) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): the size of a pointer is meant */
         qsort(records, count, sizeof(*records), compare_pointers);
     }
     count = count < max ? count : max;
@@ -147,6 +149,7 @@ void book_take_changes(struct book *book, struct book_changes *ret_changes)
     size_t cursor = 0;
     for (struct entry *entry; (entry = map_next(&book->entries, &cursor)) != NULL;) {
         if (book->all_changed || entry->changed) {
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): as many as were counted */
             changes.records[changes.record_count++] = entry->record;
         }
         entry->changed = false;
@@ -185,6 +188,7 @@ static struct entry *find_worst(const struct book *book)
     const struct book_record *worst = NULL;
     size_t largest = 0;
     size_t size = 0;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the size of a pointer is meant */
     qsort(records, count, sizeof(*records), compare_by_group);
     for (size_t i = 0; i < count; i++) {
         bool begins = i == 0 || !same_group(&records[i]->endpoint, &records[i - 1]->endpoint);

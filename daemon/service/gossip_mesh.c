@@ -105,6 +105,25 @@ static void tell_ids(struct gossip *gossip, const struct gossip_topic *topic,
     (void)gossip->callbacks->send(gossip->arg, &member->key.peer->id, writer_view(&writer), false);
 }
 
+/* Tells those behind the first so many members, from where it stopped last time; how many there
+ * are is not 0. */
+static void tell_in_turn(struct gossip *gossip, struct gossip_topic *topic, size_t skipped,
+                         size_t others, size_t pool_size)
+{
+    size_t turn = (others + GOSSIP_OVERHEARD_BEATS - 1) / GOSSIP_OVERHEARD_BEATS;
+    turn = turn < IHAVE_PEERS ? IHAVE_PEERS : turn;
+    size_t told = 0;
+    size_t walked = 0;
+    for (; walked < others && told < turn; walked++) {
+        struct gossip_member *member = topic->members[skipped + (topic->told + walked) % others];
+        if (member->subscribed && member->owed_until <= gossip->beat) {
+            tell_ids(gossip, topic, member, pool_size);
+            told++;
+        }
+    }
+    topic->told = (topic->told + walked) % others;
+}
+
 /* Every subscriber that messages are not sent to hears of each at least once: they take turns, a
  * third of them at each of the three heartbeats a message is told of (libp2p draws lots, and some
  * hear nothing). Those who are owed one hear of it in any case. */
@@ -122,18 +141,9 @@ static void overhear(struct gossip *gossip, struct gossip_topic *topic)
             tell_ids(gossip, topic, member, pool_size);
         }
     }
-    size_t turn = (others + GOSSIP_OVERHEARD_BEATS - 1) / GOSSIP_OVERHEARD_BEATS;
-    turn = turn < IHAVE_PEERS ? IHAVE_PEERS : turn;
-    size_t told = 0;
-    size_t walked = 0;
-    for (; walked < others && told < turn; walked++) {
-        struct gossip_member *member = topic->members[skipped + (topic->told + walked) % others];
-        if (member->subscribed && member->owed_until <= gossip->beat) {
-            tell_ids(gossip, topic, member, pool_size);
-            told++;
-        }
+    if (others > 0) {
+        tell_in_turn(gossip, topic, skipped, others, pool_size);
     }
-    topic->told = others == 0 ? 0 : (topic->told + walked) % others;
     gossip_end_frame(gossip);
 }
 

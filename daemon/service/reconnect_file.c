@@ -273,8 +273,10 @@ void reconnect_file_stop(struct reconnect *reconnect)
     char error[SENTENCE_SIZE] = "";
     struct book_batch batch;
     timer_stop(&reconnect->write_timer);
-    while (!list_is_empty(&reconnect->writes)) {
-        fail_first(reconnect, -ESHUTDOWN, "the daemon is stopping");
+    LIST_EACH(&reconnect->writes, node)
+    {
+        answer(CONTAINER_OF(node, struct pending_write, node), -ESHUTDOWN,
+               "the daemon is stopping");
     }
     const bool is_changed = book_is_changed(reconnect->book) || reconnect->targets_dirty;
     if (is_changed && (book_file_is_open(reconnect->file) || open_file(reconnect) == 0)) {

@@ -10,8 +10,8 @@
 #include "util/list.h"
 #include "util/map.h"
 
-#define REGISTRY_MAX_NAMES 512u          /* of one session */
-#define REGISTRY_MAX_BYTES (256u * 1024) /* of their names together */
+#define REGISTRY_MAX_NAMES 512u                 /* of one session */
+#define REGISTRY_MAX_BYTES 262144u /* of their names together */
 
 struct registration {
     struct list node; /* in registry.all */

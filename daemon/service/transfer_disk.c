@@ -273,7 +273,7 @@ static bool make_batch(const struct transfer_disk *disk)
 {
     struct disk_work *work = disk->work;
     size_t capacity = batch_chunks(disk) * (TRANSFER_CHUNK_HEADER + work->chunk_size) +
-                      DISK_MAX_PIECES * TRANSFER_END_SIZE;
+                      (size_t)DISK_MAX_PIECES * TRANSFER_END_SIZE;
     struct disk_batch *batch = malloc(sizeof *batch + capacity);
     if (batch != NULL) {
         list_init(&batch->node);

@@ -472,10 +472,9 @@ void transfers_on_accept(void *self, struct request *request)
     struct errand *errand = errand_of(transfer);
     if (errand->check != NULL) {
         request_fail(request, E_NOT_FOUND, "another session is about to take it");
-    } else if (transfer->session == 0 && transfers_is_crowded(transfers, request)) {
-        return;
-    } else if (!has_right_descriptors(transfer, request)) {
-        return;
+    } else if ((transfer->session == 0 && transfers_is_crowded(transfers, request)) ||
+               !has_right_descriptors(transfer, request)) {
+        return; /* it was answered */
     } else if (transfer->directory && transfer->sending) {
         check_list(transfers, request, errand);
     } else if (request_fds(request) > 0) {
