@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -483,6 +484,9 @@ static struct transfer_limits limits_of(const struct transfers *transfers)
 static void read_config(struct transfers *transfers)
 {
     const struct config *config = host_config(transfers->host);
+    struct rlimit files;
+    transfers->max_descriptors =
+        getrlimit(RLIMIT_NOFILE, &files) == 0 ? (size_t)files.rlim_cur : 1024;
     transfers->enabled = config_bool(config, SECTION, "enabled");
     transfers->chunk_size = config_size(config, SECTION, "chunk");
     transfers->active_per_session = config_size(config, SECTION, "max_active_per_session");

@@ -90,6 +90,53 @@ static const struct transfer_disk_callbacks disk_callbacks = {
     .on_failed = on_failed,
 };
 
+/* ---- how many ---- */
+
+/* What the errand has open, or will have once its program has answered. */
+static size_t descriptors_of(const struct errand *errand)
+{
+    size_t count = errand->fd >= 0 ? 1 : 0;
+    if (errand->disk != NULL) {
+        count += TRANSFER_AHEAD_FILES - transfer_disk_room(errand->disk);
+        count += errand->asked - errand->provided;
+    }
+    return count;
+}
+
+void files_recount(struct errand *errand)
+{
+    size_t count = descriptors_of(errand);
+    errand->transfers->descriptors += count - errand->descriptors;
+    errand->descriptors = count;
+}
+
+/* How many more files of a directory may be asked for. When all directories together have their
+ * share, one at a time, so that each of them goes on. */
+static size_t room_of(const struct errand *errand)
+{
+    const struct transfers *transfers = errand->transfers;
+    size_t most = transfers->max_descriptors / 2;
+    size_t left = transfers->descriptors < most ? most - transfers->descriptors : 0;
+    size_t due = errand->asked - errand->provided;
+    size_t room = transfer_disk_room(errand->disk);
+    room = room > due ? room - due : 0;
+    left = left == 0 && errand->descriptors == 0 ? 1 : left;
+    return room < left ? room : left;
+}
+
+bool files_has_room(const struct transfers *transfers, struct request *request)
+{
+    if (transfers->descriptors < transfers->max_descriptors / 4 * 3) {
+        return true;
+    }
+    request_fail(
+        request, E_LIMIT,
+        "%zu files of transfers are open; wait for one of them, or raise the limit of open "
+        "files (LimitNOFILE)",
+        transfers->descriptors);
+    return false;
+}
+
 /* ---- life ---- */
 
 int files_begin(struct errand *errand)
@@ -115,6 +162,8 @@ int files_begin(struct errand *errand)
         transfer_disk_add(errand->disk, 0, errand->fd, transfer->manifest.total, transfer->sending);
         errand->fd = -1;
     }
+    errand->provided_ms = transfers_now_ms(transfers);
+    files_recount(errand);
     return 0;
 }
 
@@ -130,6 +179,7 @@ void files_end(struct errand *errand)
     }
     free(errand->path);
     errand->path = NULL;
+    files_recount(errand);
 }
 
 /* ---- descriptors ---- */
@@ -137,16 +187,17 @@ void files_end(struct errand *errand)
 void files_ask(struct errand *errand)
 {
     const struct transfer *transfer = errand->transfer;
+    files_recount(errand);
     while (transfer->directory && errand->disk != NULL &&
            errand->asked < transfer->manifest.count) {
-        size_t due = errand->asked - errand->provided;
-        size_t room = transfer_disk_room(errand->disk);
+        size_t room = room_of(errand);
         uint32_t count = 0;
-        if (room <= due || (room - due < TRANSFER_OPEN_FILES / 2 && due > 0)) {
+        if (room == 0 || (room < TRANSFER_OPEN_FILES / 2 && errand->asked > errand->provided)) {
             return;
         }
-        json_t *fields = transfers_open_json(transfer, errand->asked, room - due, &count);
+        json_t *fields = transfers_open_json(transfer, errand->asked, room, &count);
         errand->asked += count;
+        files_recount(errand);
         host_emit_to(errand->transfers->host, &transfer->session, 1, EV_TRANSFER_OPEN, fields,
                      &transfer->peer);
     }
@@ -173,6 +224,7 @@ static void take_files(struct errand *errand, struct request *request)
 {
     const struct transfer_file *files = errand->transfer->manifest.files;
     int fd;
+    errand->provided_ms = transfers_now_ms(errand->transfers);
     while ((fd = request_take_fd(request)) >= 0) {
         if (errand->overtaken > 0) {
             errand->overtaken--;

@@ -45,10 +45,10 @@ void flow_forget(struct errand *errand)
     flow_sub(errand, errand->waiting);
 }
 
-static bool is_starved(const struct errand *errand)
+static bool is_starved(const struct errand *errand, int64_t now_ms)
 {
     return errand->waiting > 0 && errand->transfer->directory &&
-           errand->provided <= errand->verified;
+           errand->provided <= errand->verified && now_ms - errand->provided_ms >= STARVE_MS;
 }
 
 static void end_starved(struct transfers *transfers, const struct transfer_peer *peer)
@@ -57,7 +57,7 @@ static void end_starved(struct transfers *transfers, const struct transfer_peer 
     {
         struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
         if (!transfer_has_ended(transfer) && peer_id_equal(&transfer->peer, &peer->id) &&
-            is_starved(errand_of(transfer))) {
+            is_starved(errand_of(transfer), transfers_now_ms(transfers))) {
             transfer_fail(transfers->engine, transfer,
                           "the program opened no files for what arrived",
                           transfers_now_ms(transfers));

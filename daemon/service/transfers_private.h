@@ -74,10 +74,12 @@ struct errand {
     size_t shown_count;
     struct check *check; /* a session is about to take it */
     int fd;              /* of a single file, until the disk has it; -1 */
+    size_t descriptors;  /* open or on their way, as counted for all */
     struct transfer_disk *disk;
     /* A directory: files whose descriptors the client was asked for, and gave. */
     uint32_t asked;
     uint32_t provided;
+    int64_t provided_ms;             /* the last time */
     uint32_t overtaken;              /* asked for before the sender went back; they still come */
     uint32_t verified;               /* receiver: told to the client, */
     uint32_t placed;                 /* and in place */
@@ -105,6 +107,8 @@ struct transfers {
     size_t active_per_session;
     size_t max_files;
     size_t list_bytes;
+    size_t descriptors;     /* of all errands, open or on their way; */
+    size_t max_descriptors; /* of the process, for everything */
     bool enabled;
     bool stopping;
     uint64_t seed[2];
@@ -184,6 +188,10 @@ void check_drop(struct check *check);
 /* 0 or -ENOMEM. */
 int files_begin(struct errand *errand);
 void files_end(struct errand *errand);
+/* What the errand has open, or asked for, may be another number. */
+void files_recount(struct errand *errand);
+/* Whether a call may bring a descriptor; the request has failed then. */
+bool files_has_room(const struct transfers *transfers, struct request *request);
 /* Asks the client for descriptors of further files of a directory, as far as there is room. */
 void files_ask(struct errand *errand);
 /* Sender: from there on. -EBADF when the files are not at hand any more. */

@@ -198,6 +198,7 @@ static void offer(struct transfers *transfers, struct request *request,
     }
     struct errand *errand = errand_new(transfers, transfer);
     errand->fd = fd;
+    files_recount(errand);
     errand_give(errand, offer.session);
     request_reply(request, json_pack("{s:s}", "transfer", transfer->key));
 }
@@ -239,6 +240,7 @@ static void serve(struct errand *errand, struct request *request,
         return;
     }
     errand->fd = fd;
+    files_recount(errand);
     errand_give(errand, session);
     request_reply(request, NULL);
     shown_settle(errand, session);
@@ -441,7 +443,7 @@ void transfers_on_send(void *self, struct request *request)
                                : "the descriptor of the file must come with the call");
     } else if (directory) {
         check_list(transfers, request, NULL);
-    } else {
+    } else if (files_has_room(transfers, request)) {
         check_descriptor(transfers, request, NULL);
     }
 }
@@ -477,6 +479,8 @@ void transfers_on_accept(void *self, struct request *request)
         return; /* it was answered */
     } else if (transfer->directory && transfer->sending) {
         check_list(transfers, request, errand);
+    } else if (!transfer->directory && !files_has_room(transfers, request)) {
+        return;
     } else if (request_fds(request) > 0) {
         check_descriptor(transfers, request, errand);
     } else {
