@@ -50,6 +50,7 @@ struct files {
     uint64_t root_serial;
     unsigned connection; /* counts the daemon's */
     unsigned watched;    /* kinds the daemon was asked to show, as bits */
+    size_t open_targets; /* the thread's: files of trees that are received, until they are whole */
     bool starved;        /* the thread's: files are wanted that no descriptor was left for */
 };
 
@@ -78,9 +79,16 @@ int files_take_event(struct client *client, enum event_id event, json_t *fields)
 void files_lose_daemon(struct client *client);
 int files_grant(struct client *client, struct grant *grant, struct bytes answer);
 
-/* files_work.c: what the thread does for one job, and when it is time to look for descriptors
- * again; without the lock. */
+/* What the thread does, without the lock.
+ *
+ * files_work.c: one job. */
 void files_work(struct client *client, struct job *job);
+/* The daemon ends the transfer, and says so in transfer.changed. */
+void files_fail(struct client *client, const char *id, const char *problem);
+
+/* files_open.c: opens the files that are wanted of a directory, as far as there are descriptors;
+ * and when it is time to look for more. */
+void files_provide(struct client *client, struct transfer *transfer);
 void files_try_starved(struct client *client);
 
 #endif

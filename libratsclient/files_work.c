@@ -12,8 +12,7 @@
 #include "proto/frame.h"
 #include "shares.h"
 
-#define TOLD_AT_ONCE    ((size_t)16 * 1024) /* bytes of paths in one event of the library's own */
-#define STARVED_MOST_MS 10000
+#define TOLD_AT_ONCE ((size_t)16 * 1024) /* bytes of paths in one event of the library's own */
 
 /* Fields of an event -------------------------------------------------------------------------- */
 
@@ -41,7 +40,7 @@ static void post(struct client *client, enum method_id method, json_t *params)
 }
 
 /* The daemon ends the transfer, and says so in transfer.changed. */
-static void fail(struct client *client, const char *id, const char *problem)
+void files_fail(struct client *client, const char *id, const char *problem)
 {
     post(client, M_TRANSFER_FAIL, json_pack("{s:s, s:s}", "transfer", id, "error", problem));
 }
@@ -133,16 +132,19 @@ static struct transfer *find_held(struct client *client, const json_t *fields)
     const char *id = text_of(fields, "transfer");
     struct transfer *transfer = find_live(client, id);
     if (transfer == NULL || holding_of(client, transfer) == NULL) {
-        fail(client, id, "the program has given this transfer up");
+        files_fail(client, id, "the program has given this transfer up");
         return NULL;
     }
     return transfer;
 }
 
 /* What is held is let go of, without the lock. */
-static void close_ended(struct transfer *transfer)
+static void close_ended(struct client *client, struct transfer *transfer)
 {
     if (transfer->ended_ms != 0) {
+        if (transfer->holding != NULL && transfer->holding->role == TARGET_TREE) {
+            client->files.open_targets -= holding_count(transfer->holding);
+        }
         if (transfer->holding != NULL && transfer->status == RATS_TRANSFER_COMPLETED) {
             transfer->holding->made = false; /* an empty directory is also what was sent */
         }
@@ -159,7 +161,7 @@ static void end_locally(struct client *client, struct transfer *transfer,
         tell_progress(client, transfer);
     }
     client_unlock(client);
-    close_ended(transfer);
+    close_ended(client, transfer);
 }
 
 /* Adds what a peer offers or asks for. The row is taken. NULL: it is known already, or without
@@ -209,7 +211,7 @@ static void accept_wanted(struct client *client, struct transfer *transfer)
 {
     const int fd = holding_share(transfer->holding);
     if (fd < 0 && transfer->holding->role == TARGET_FILE) {
-        fail(client, transfer->id, strerror(-fd));
+        files_fail(client, transfer->id, strerror(-fd));
         return;
     }
     struct body_call call = {
@@ -219,7 +221,7 @@ static void accept_wanted(struct client *client, struct transfer *transfer)
         .timeout_ms = CALL_TIMEOUT_MS,
     };
     if (request_call_body(client, &call) != RATS_SUCCESS) {
-        fail(client, transfer->id, rats_last_error_message(NULL));
+        files_fail(client, transfer->id, rats_last_error_message(NULL));
     }
     json_decref(call.result);
     free(call.reply);
@@ -268,6 +270,7 @@ static void on_verified(struct client *client, const json_t *fields)
         if (rc == 0 && holding->role == TARGET_TREE) {
             add_told(&told, holding_first(holding));
             holding_drop_first(holding);
+            client->files.open_targets--;
         }
     }
     if (placed > 0) {
@@ -276,92 +279,12 @@ static void on_verified(struct client *client, const json_t *fields)
     }
     tell_files(&told);
     if (rc < 0) {
-        fail(client, transfer->id, problem);
+        files_fail(client, transfer->id, problem);
     }
 }
 
 /* Descriptors -----------------------------------------------------------------------------------
  */
-
-/* Whether something is open whose end will give descriptors back. */
-static bool has_open_targets(struct client *client)
-{
-    bool found = false;
-    client_lock(client);
-    LIST_EACH(&client->files.transfers.all, node)
-    {
-        const struct transfer *transfer = CONTAINER_OF(node, struct transfer, link);
-        const struct holding *holding = transfer->holding;
-        found = found || (holding != NULL &&
-                          (holding->role == TARGET_FILE ||
-                           (holding->role == TARGET_TREE && holding_first(holding) != NULL)));
-    }
-    client_unlock(client);
-    return found;
-}
-
-/* Whether to try again later: for as long as something of ours will be closed, or else for a while,
- * since others of this process may close theirs. */
-static bool may_wait(struct client *client, struct transfer *transfer)
-{
-    const int64_t now_ms = clock_now_ms();
-    if (transfer->starved_ms == 0) {
-        transfer->starved_ms = now_ms;
-    }
-    return has_open_targets(client) || now_ms - transfer->starved_ms < STARVED_MOST_MS;
-}
-
-/* Opens the files that are wanted of a directory, as far as there are descriptors. */
-static void provide(struct client *client, struct transfer *transfer)
-{
-    char problem[HOLDING_PROBLEM_SIZE];
-    int fds[FRAME_MAX_FDS];
-    uint32_t first = 0;
-    int count = holding_open_wanted(transfer->holding, FRAME_MAX_FDS, fds, &first, problem);
-    while (count > 0) {
-        transfer->starved_ms = 0;
-        client_lock(client);
-        request_post_with(
-            client, M_TRANSFER_PROVIDE,
-            json_pack("{s:s, s:I}", "transfer", transfer->id, "first", (json_int_t)first),
-            CALL_STEP, fds, (size_t)count);
-        client_unlock(client);
-        count = holding_open_wanted(transfer->holding, FRAME_MAX_FDS, fds, &first, problem);
-    }
-    if (count == -EMFILE && may_wait(client, transfer)) {
-        client->files.starved = true;
-    } else if (count < 0) {
-        holding_want_nothing(transfer->holding);
-        fail(client, transfer->id, problem);
-    }
-}
-
-/* The next one of which files are wanted that were not opened, behind `after` or from the first on;
- * NULL. */
-static struct transfer *next_wanting(struct client *client, const struct transfer *after)
-{
-    const struct list *all = &client->files.transfers.all;
-    struct transfer *found = NULL;
-    client_lock(client);
-    struct list *node = after == NULL ? all->next : after->link.next;
-    for (; found == NULL && node != all; node = node->next) {
-        struct transfer *transfer = CONTAINER_OF(node, struct transfer, link);
-        if (transfer->holding != NULL && holding_is_wanted(transfer->holding)) {
-            found = transfer;
-        }
-    }
-    client_unlock(client);
-    return found;
-}
-
-void files_try_starved(struct client *client)
-{
-    client->files.starved = false;
-    for (struct transfer *transfer = next_wanting(client, NULL); transfer != NULL;
-         transfer = next_wanting(client, transfer)) {
-        provide(client, transfer);
-    }
-}
 
 static void on_open(struct client *client, const json_t *fields)
 {
@@ -377,9 +300,9 @@ static void on_open(struct client *client, const json_t *fields)
         rc = holding_want(transfer->holding, first + (uint32_t)i, path);
     }
     if (rc < 0) {
-        fail(client, transfer->id, strerror(-rc));
+        files_fail(client, transfer->id, strerror(-rc));
     } else {
-        provide(client, transfer);
+        files_provide(client, transfer);
     }
 }
 
@@ -419,7 +342,7 @@ static void on_changed(struct client *client, json_t *fields)
         tell_progress(client, transfer);
     }
     client_unlock(client);
-    close_ended(transfer);
+    close_ended(client, transfer);
 }
 
 /* Requests of peers -----------------------------------------------------------------------------

@@ -457,6 +457,16 @@ struct held_file *holding_first(const struct holding *holding)
     return node == NULL ? NULL : CONTAINER_OF(node, struct held_file, link);
 }
 
+size_t holding_count(const struct holding *holding)
+{
+    size_t count = 0;
+    LIST_EACH(&holding->files, node)
+    {
+        count++;
+    }
+    return count;
+}
+
 void holding_drop_first(struct holding *holding)
 {
     struct held_file *held = holding_first(holding);

@@ -85,6 +85,8 @@ bool holding_is_wanted(const struct holding *holding);
 void holding_want_nothing(struct holding *holding);
 /* The file that is to become whole next; NULL. */
 struct held_file *holding_first(const struct holding *holding);
+/* How many there are. */
+size_t holding_count(const struct holding *holding);
 /* It is done with. */
 void holding_drop_first(struct holding *holding);
 

@@ -2,6 +2,7 @@
 is told, and nothing of it is left in the target (issue 5, failures; reliability.md)."""
 import os
 import random
+import resource
 import signal
 import time
 
@@ -477,6 +478,40 @@ def test_64_are_fetched_at_once(pair, programs, target, tmp_path):
         asker.fetch(server, "file", name, os.path.join(target, name))
     assert set(asker.wait_any_end(64, 120).values()) == {COMPLETED}
     assert contents(target) == contents(str(tmp_path / "root"))
+
+
+@pytest.fixture
+def limited():
+    """What is started meanwhile may open as many files as a shell of Debian lets it, whatever there is room for here;
+    half of that what has this as its preexec_fn."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_64_trees_with_the_descriptors_that_a_user_has(limited, daemon, programs, target, tmp_path):
+    """On a slow link the first files of all are open at once: there must be some for everybody, all the time."""
+    pair = daemon(name="a"), daemon(name="b")
+    link(*pair)
+    sender = programs(pair[0])
+    slow_down(pair[1], sender.id, 16 * MIB)
+    kept = {}
+    for number in range(64):
+        path = write_tree(str(tmp_path / ("tree%d" % number)), {"a/%d" % i: pattern(20000, number) for i in range(60)})
+        kept.update({"tree%d/%s" % (number, name): there for name, there in contents(path).items()})
+    with running(pair[1], "accept", target, preexec_fn=limited) as process:
+        wait_until(lambda: "ratsctl" in [row["name"] for row in pair[1].client().call("session.list")["sessions"]
+                                         if row["started"]], "it takes offers")
+        for number in range(64):
+            sender.client.send_directory(pair[1].peer_id, str(tmp_path / ("tree%d" % number)), "tree%d" % number)
+        wait_until(lambda: sum("IN_PROGRESS" in sender.statuses(sent) for sent in list(sender.steps)) == 64, "all run")
+        speed_up(pair[1], sender.id)
+        ends = sender.wait_any_end(64, 100)
+        assert set(ends.values()) == {COMPLETED}, {sender.error(sent) for sent in ends}
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    assert contents(target) == kept
 
 
 @pytest.mark.parametrize("side", ["sender", "receiver"])
