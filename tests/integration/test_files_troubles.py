@@ -122,9 +122,18 @@ def test_no_room_for_another_file_at_any_point(ends, small_disk, tmp_path, inode
     assert (ended == COMPLETED) == (len(there) == 4)
     if ended == COMPLETED:
         assert inodes > 8
-    # What is not needed any more was given back: as many files as before fit again.
-    for number in range(inodes - 1 - sum(1 + len(folders) for _, folders, _ in os.walk(disk)) - len(there) + 1):
-        write_file(os.path.join(disk, "again%d" % number), b"")
+    # What is not needed any more is given back: as many files as before fit again.
+    receiver.wait_end(receiver.wait_asked().transfer)
+    again = inodes - 1 - sum(1 + len(folders) for _, folders, _ in os.walk(disk)) - len(there) + 1
+
+    def all_fit():
+        try:
+            for number in range(again):
+                write_file(os.path.join(disk, "again%d" % number), b"")
+        except OSError:
+            return False
+        return True
+    wait_until(all_fit, "%d more files fit" % again)
 
 
 def test_a_target_that_cannot_be_written(ends, target, tmp_path):
