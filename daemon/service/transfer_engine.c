@@ -321,6 +321,7 @@ int transfer_pause(struct transfer_engine *engine, struct transfer *transfer, in
         return -EINVAL;
     }
     transfer->paused = true;
+    transfer->word = TRANSFER_WORD_OURS;
     transfer_say(engine, transfer, TRANSFER_PAUSE, false);
     transfer_set_state(engine, transfer, TRANSFER_PAUSED, now_ms);
     return 0;
@@ -344,6 +345,7 @@ int transfer_resume(struct transfer_engine *engine, struct transfer *transfer, i
     if (transfer->state != TRANSFER_PAUSED || !transfer->paused) {
         return -EINVAL;
     }
+    transfer->word = transfer->lost ? TRANSFER_WORD_LATER : TRANSFER_WORD_OURS;
     transfer_say(engine, transfer, TRANSFER_RESUME, false);
     transfer_unpause(engine, transfer, now_ms);
     return 0;
@@ -450,6 +452,14 @@ static uint64_t bytes_before(const struct transfer *transfer, uint32_t file)
     return sum;
 }
 
+void transfer_hear_word(struct transfer *transfer, bool paused, enum transfer_word word)
+{
+    if (word > transfer->word || (word == transfer->word && paused)) {
+        transfer->paused = paused;
+        transfer->word = TRANSFER_WORD_PEER;
+    }
+}
+
 bool transfer_may_go_on(const struct transfer *transfer, uint32_t file, uint64_t offset)
 {
     const struct transfer_manifest *manifest = &transfer->manifest;
@@ -480,8 +490,10 @@ int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, ui
     transfer->lost = false;
     transfer->active_ms = now_ms;
     engine->counts.resumed++;
-    if (transfer->paused) { /* whether the peer heard of it or not */
-        transfer_say(engine, transfer, TRANSFER_PAUSE, false);
+    if (transfer->sending) { /* whatever the peer heard of it */
+        transfer_say(engine, transfer, transfer->paused ? TRANSFER_PAUSE : TRANSFER_RESUME, false);
+    }
+    if (transfer->paused) {
         transfer_tell(engine, transfer, now_ms);
     } else {
         transfer_unpause(engine, transfer, now_ms);

@@ -37,6 +37,14 @@ enum transfer_state {
     TRANSFER_RESUMING, /* told once between paused and running */
 };
 
+/* Who said last whether it is to be paused: what decides when the two disagree after a lost link,
+ * the higher the better. */
+enum transfer_word {
+    TRANSFER_WORD_PEER,  /* the peer, or nobody */
+    TRANSFER_WORD_OURS,  /* we, and the peer may have heard it */
+    TRANSFER_WORD_LATER, /* we, when the link was gone */
+};
+
 struct transfer_engine;
 
 struct transfer {
@@ -52,9 +60,10 @@ struct transfer {
     bool on_wire; /* it has its id */
     enum transfer_state state;
     bool paused;
-    bool lost;    /* its link went; it waits for the peer */
-    bool resumed; /* has been lost before: data of the old link may come */
-    bool landed;  /* receiver: all of it is verified, and being put into place */
+    enum transfer_word word; /* of that */
+    bool lost;               /* its link went; it waits for the peer */
+    bool resumed;            /* has been lost before: data of the old link may come */
+    bool landed;             /* receiver: all of it is verified, and being put into place */
     struct transfer_manifest manifest; /* without files once it has ended */
     char *name;                        /* NUL-terminated UTF-8, made safe to show */
     uint32_t file;                     /* next to be sent or taken, */
@@ -246,9 +255,13 @@ void transfer_placed(struct transfer_engine *engine, struct transfer *transfer, 
  * its time again. */
 void transfer_touch(struct transfer *transfer, int64_t now_ms);
 
+/* Sender: what the receiver of a lost transfer says of pausing it. Of two words of one weight it is
+ * the one to pause. */
+void transfer_hear_word(struct transfer *transfer, bool paused, enum transfer_word word);
+
 /* A lost transfer goes on from there; -EINVAL when that is no place in it. For a receiver: what is
  * on disk and hashed again. For a sender, who must have nothing at hand that is not to be sent
- * again: what the receiver asked for. */
+ * again: what the receiver asked for; the receiver hears whether it is paused. */
 bool transfer_may_go_on(const struct transfer *transfer, uint32_t file, uint64_t offset);
 int transfer_go_on(struct transfer_engine *engine, struct transfer *transfer, uint32_t file,
                    uint64_t offset, int64_t now_ms);

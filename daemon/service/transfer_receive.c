@@ -293,11 +293,13 @@ static void on_control(struct transfer_engine *engine, struct transfer *transfer
     case TRANSFER_PAUSE:
         if (transfer->state == TRANSFER_RUNNING) {
             transfer->paused = true;
+            transfer->word = TRANSFER_WORD_PEER;
             transfer_set_state(engine, transfer, TRANSFER_PAUSED, now_ms);
         }
         break;
     case TRANSFER_RESUME:
         if (transfer->paused) {
+            transfer->word = TRANSFER_WORD_PEER;
             transfer_unpause(engine, transfer, now_ms);
         }
         break;

@@ -13,8 +13,11 @@
  * alive {offer}, either way: what is there already is being hashed again, which may take longer
  * than the two wait for each other. Said every half second.
  *
- * resume {offer, file: number, offset: number}, receiver to sender: all before that byte of that
- * file is on disk, and was read and hashed again. The sender goes on there, or says COMPLETE 0. */
+ * resume {offer, file: number, offset: number, paused: boolean, word: 0, 1 or 2}, receiver to
+ * sender: all before that byte of that file is on disk, and was read and hashed again. The sender
+ * goes on there, or says COMPLETE 0. Whether it is paused is for whoever said so last, a word of
+ * its user (1) or one given while the link was gone (2); the sender decides, and says PAUSE or
+ * RESUME. */
 #ifndef RATSD_SERVICE_TRANSFERS_H
 #define RATSD_SERVICE_TRANSFERS_H
 

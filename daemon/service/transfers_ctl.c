@@ -334,9 +334,10 @@ void ctl_resume(struct errand *errand)
     }
     (void)snprintf(offer, sizeof offer, "%" PRIu64, transfer->id);
     int rc = ctl_send(host_mesh(transfers->host), &transfer->peer,
-                      json_pack("{s:s, s:s, s:I, s:I}", "op", "resume", "offer", offer, "file",
-                                (json_int_t)errand->rewound_file, "offset",
-                                (json_int_t)errand->rewound_offset));
+                      json_pack("{s:s, s:s, s:I, s:I, s:b, s:i}", "op", "resume", "offer", offer,
+                                "file", (json_int_t)errand->rewound_file, "offset",
+                                (json_int_t)errand->rewound_offset, "paused", (int)transfer->paused,
+                                "word", (int)transfer->word));
     if (rc == 0) {
         rc = transfer_go_on(transfers->engine, transfer, errand->rewound_file,
                             errand->rewound_offset, transfers_now_ms(transfers));
@@ -430,6 +431,18 @@ static void tell_waits(struct transfers *transfers, const struct transfer *trans
     send(transfers, &transfer->peer, json_pack("{s:s, s:s}", "op", "waits", "offer", offer));
 }
 
+static enum transfer_word word_of(const json_t *message)
+{
+    switch (json_integer_value(json_object_get(message, "word"))) {
+    case TRANSFER_WORD_OURS:
+        return TRANSFER_WORD_OURS;
+    case TRANSFER_WORD_LATER:
+        return TRANSFER_WORD_LATER;
+    default:
+        return TRANSFER_WORD_PEER;
+    }
+}
+
 /* To a sender. */
 static void on_resume(struct transfers *transfers, const struct peer_id *from,
                       const json_t *message)
@@ -450,6 +463,8 @@ static void on_resume(struct transfers *transfers, const struct peer_id *from,
         say(transfers, from, id, TRANSFER_COMPLETE, false);
         return;
     }
+    transfer_hear_word(transfer, json_is_true(json_object_get(message, "paused")),
+                       word_of(message));
     (void)transfer_go_on(transfers->engine, transfer, at, byte, transfers_now_ms(transfers));
     transfers_wake(transfers);
 }

@@ -233,6 +233,37 @@ static void a_pause_outlasts_the_link(void **state)
     files_assert_target(&b, offered, 0, 40 * MB);
 }
 
+/* It is paused, and goes on, by a program of that node, which its peer cannot hear. */
+static void end_pause_without_link(struct files_node *node)
+{
+    start(NULL);
+    const char *key = files_send(&a, &b, 40 * MB);
+    const char *offered = accepted();
+    const char *its = node == &a ? key : offered;
+    run_until_done(&b, offered, 5 * MB);
+    assert_int_equal(files_do(node, 1, M_TRANSFER_PAUSE, its), PROTO_ERROR_COUNT);
+    files_run(net, 100);
+    assert_true(is_told(&a, key, "paused") && is_told(&b, offered, "paused"));
+    break_link();
+    assert_int_equal(files_do(node, 1, M_TRANSFER_RESUME, its), PROTO_ERROR_COUNT);
+    files_link(&a, &b);
+    run_until(&a, key, "completed");
+    run_until(&b, offered, "completed");
+    files_assert_target(&b, offered, 0, 40 * MB);
+}
+
+static void a_sender_ends_its_pause_while_the_link_is_lost(void **state)
+{
+    (void)state;
+    end_pause_without_link(&a);
+}
+
+static void a_receiver_ends_its_pause_while_the_link_is_lost(void **state)
+{
+    (void)state;
+    end_pause_without_link(&b);
+}
+
 static void a_peer_that_stays_away_ends_it(void **state)
 {
     (void)state;
@@ -432,6 +463,8 @@ int main(void)
         CASE(what_is_complete_needs_no_more_than_to_be_said),
         CASE(a_link_that_died_in_silence_is_replaced),
         CASE(a_pause_outlasts_the_link),
+        CASE(a_sender_ends_its_pause_while_the_link_is_lost),
+        CASE(a_receiver_ends_its_pause_while_the_link_is_lost),
         CASE(a_peer_that_stays_away_ends_it),
         CASE(without_resuming_a_lost_link_is_the_end),
         CASE(an_offer_and_a_request_end_with_their_link),

@@ -448,6 +448,7 @@ static void a_pause_is_said_again_on_the_new_link(void **state)
     transfer_engine_lost(story_b.engine, &story_a.id, true, story_now_ms);
     assert_false(transfer_may_go_on(transfer, 0, 8 * MB));
     assert_true(transfer_may_go_on(transfer, 0, 655360));
+    transfer_hear_word(transfer, story_b.offered->paused, story_b.offered->word);
     assert_int_equal(transfer_go_on(story_a.engine, transfer, 0, 655360, story_now_ms), 0);
     assert_int_equal(transfer_go_on(story_b.engine, story_b.offered, 0, 655360, story_now_ms), 0);
     assert_false(transfer_may_go_on(transfer, 0, 0)); /* it is not lost any more */
