@@ -213,12 +213,11 @@ static int open_above(char *path)
     return fd < 0 ? -errno : fd;
 }
 
-/* Whether a directory stands where the file is to go. */
-static bool is_directory_there(int dir_fd, const char *name)
+/* Whether a file may go there. 0 or a negative errno. */
+static int check_place(int dir_fd, const char *name)
 {
-    struct stat info;
-    return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-           (fstatat(dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode));
+    const bool names_directory = *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+    return names_directory ? -EISDIR : new_file_may_replace(dir_fd, name);
 }
 
 int holding_make_file(const char *path, struct holding **ret_holding)
@@ -232,8 +231,8 @@ int holding_make_file(const char *path, struct holding **ret_holding)
         holding->dir_fd = open_above(holding->path);
         rc = holding->dir_fd < 0 ? holding->dir_fd : 0;
     }
-    if (rc == 0 && is_directory_there(holding->dir_fd, beneath_base(holding->path))) {
-        rc = -EISDIR;
+    if (rc == 0) {
+        rc = check_place(holding->dir_fd, beneath_base(holding->path));
     }
     if (rc == 0) {
         rc = new_file_open(&holding->file, holding->dir_fd);

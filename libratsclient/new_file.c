@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MOST_NAMES 16 /* that are tried before somebody is believed to make them as we look */
@@ -81,6 +82,16 @@ static int hide(struct new_file *file, int dir_fd)
     return rc;
 }
 
+int new_file_may_replace(int dir_fd, const char *name)
+{
+    struct stat info;
+    if (fstatat(dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(info.st_mode) ||
+        S_ISLNK(info.st_mode)) {
+        return 0;
+    }
+    return S_ISDIR(info.st_mode) ? -EISDIR : -EEXIST;
+}
+
 int new_file_place(struct new_file *file, int dir_fd, const char *name)
 {
     int rc = 0;
@@ -89,6 +100,9 @@ int new_file_place(struct new_file *file, int dir_fd, const char *name)
         if (rc == -EEXIST) {
             rc = hide(file, dir_fd);
         }
+    }
+    if (rc == 0 && file->hidden[0] != '\0') {
+        rc = new_file_may_replace(dir_fd, name);
     }
     if (rc == 0 && file->hidden[0] != '\0') {
         rc = renameat(dir_fd, file->hidden, dir_fd, name) < 0 ? -errno : 0;

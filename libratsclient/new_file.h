@@ -18,8 +18,12 @@ struct new_file {
 /* An empty file for reading and writing, mode 0666 less the umask. 0 or a negative errno. */
 int new_file_open(struct new_file *file, int dir_fd);
 /* Puts it there, over what is there, and closes it. name is one component. 0 or a negative errno,
- * and then the file is gone: -EISDIR when a directory has that name. */
+ * and then the file is gone: as new_file_may_replace(). */
 int new_file_place(struct new_file *file, int dir_fd, const char *name);
+/* 0 when nothing has that name, or a file or a link, which can be replaced; -EISDIR for a
+ * directory, -EEXIST for what is neither: a device, a pipe or a socket has users who would not find
+ * it again. */
+int new_file_may_replace(int dir_fd, const char *name);
 /* It is gone. Harmless when there is none. */
 void new_file_discard(struct new_file *file, int dir_fd);
 

@@ -4,6 +4,8 @@ import os
 import random
 import resource
 import signal
+import socket
+import stat
 import time
 
 import pytest
@@ -148,6 +150,37 @@ def test_a_target_that_cannot_be_written(ends, target, tmp_path):
     receiver.accept(offered, os.path.join(target, "made", "on", "the", "way"))  # it was not used up
     assert sender.wait_end(sent) == COMPLETED
     assert set(contents(target)) == {"no directory", "made/on/the/way"}
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a socket", "a device"])
+def test_only_files_and_links_are_replaced(ends, target, tmp_path, what):
+    """As root it would be easy to do without /dev/null."""
+    sender, receiver = ends
+    special = os.path.join(target, "tree", "special")
+    os.mkdir(os.path.dirname(special))
+    if what == "a pipe":
+        os.mkfifo(special)
+    elif what == "a socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(special)
+    elif os.geteuid() != 0:
+        pytest.skip("needs root to make a device")
+    else:
+        os.mknod(special, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    before = os.lstat(special)
+    receiver.folder = None
+    sent = sender.send(receiver, write_file(str(tmp_path / "file"), b"1"))
+    with pytest.raises(RatsError) as refused:
+        receiver.accept(receiver.wait_asked(), special)
+    assert "exists" in refused.value.detail
+    sender.client.cancel_file_transfer(sent)
+    receiver.folder = target
+    sent = sender.send(receiver, write_tree(str(tmp_path / "tree"), {"special": b"1"}))
+    assert sender.wait_end(sent) == FAILED
+    got = receiver.wait_asked(2).transfer
+    assert receiver.wait_end(got) == FAILED and "special" in receiver.error(got)
+    assert os.lstat(special).st_ino == before.st_ino
+    assert os.listdir(os.path.dirname(special)) == ["special"]
 
 
 # --- the sender's files ---
