@@ -117,10 +117,11 @@ int holding_open_file(const char *path, struct holding **ret_holding, int *ret_f
                       uint64_t *ret_size)
 {
     const int fd = open(path, OPEN_SOURCE);
-    if (fd < 0) {
-        return explain(errno == ENXIO ? -EINVAL : -errno, path); /* ENXIO: a socket or device */
+    if (fd < 0 && errno != ENXIO) {
+        return explain(-errno, path);
     }
-    const int rc = holding_take_file(fd, path, ret_holding, ret_size);
+    /* ENXIO: a socket, or a device that is not there */
+    const int rc = fd < 0 ? -EINVAL : holding_take_file(fd, path, ret_holding, ret_size);
     if (rc == -EISDIR || rc == -EINVAL) {
         return error_set(RATS_ERROR_INVALID_PARAMETER, "'%s' is %s", show(path).text,
                          rc == -EISDIR ? "a directory; there is another function for these"

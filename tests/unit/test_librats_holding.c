@@ -64,6 +64,10 @@ static void a_file_to_send_must_be_one(void **state)
                      RATS_ERROR_INVALID_PARAMETER);
     assert_int_equal(holding_open_file("/dev/null", &none, &fd, &size),
                      RATS_ERROR_INVALID_PARAMETER);
+    assert_int_equal(mknod(scratch_path("socket"), S_IFSOCK | 0644, 0), 0);
+    assert_int_equal(holding_open_file(scratch_path("socket"), &none, &fd, &size),
+                     RATS_ERROR_INVALID_PARAMETER);
+    assert_non_null(strstr(rats_last_error_message(NULL), "not a regular file"));
     assert_null(none);
 }
 
