@@ -81,8 +81,7 @@ static enum conn_close_reason reason_of(int rc, enum conn_close_reason otherwise
 
 static void tell_drained(struct conn *conn)
 {
-    if (!conn_is_congested(conn) && conn->callbacks.on_drained != NULL &&
-        conn->state == CONN_ESTABLISHED) {
+    if (!conn->congested && conn->callbacks.on_drained != NULL && conn->state == CONN_ESTABLISHED) {
         conn->callbacks.on_drained(conn->arg, conn);
     }
 }
@@ -249,12 +248,12 @@ int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes pa
 
 bool conn_is_congested(const struct conn *conn)
 {
-    return conn->congested || list_is_linked(&conn->departure_wait);
+    return conn->congested;
 }
 
 bool conn_may_send(struct conn *conn, size_t size)
 {
-    if (conn_is_congested(conn)) {
+    if (conn->congested) {
         return false;
     }
     if (!conn_departure_may_begin(conn, size)) {

@@ -144,7 +144,7 @@ int conn_error(const struct conn *conn); /* negative errno behind the end of the
 /* Queues one message. 0; -EMSGSIZE over WIRE_MAX_PAYLOAD; -ENOBUFS when the queue limit is reached,
  * or the message is large and there is no room for it (nothing queued, on_drained follows);
  * -ENOTCONN; -ENOMEM. Afterwards conn_is_congested() says whether to wait for on_drained before
- * sending more. */
+ * sending more. A large message that waits for room holds up no small ones. */
 int conn_send(struct conn *conn, uint8_t type, uint16_t channel, struct bytes payload);
 bool conn_is_congested(const struct conn *conn);
 /* For those who can wait: whether a message of that size should go now; else on_drained follows. */

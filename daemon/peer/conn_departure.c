@@ -22,6 +22,12 @@ static bool is_large(size_t size)
     return size > CONN_DEPARTURE_SMALL;
 }
 
+/* A large message of this conn waits for room: small ones pass it, other large ones do not. */
+static bool waits(const struct conn *conn)
+{
+    return list_is_linked(&conn->departure_wait);
+}
+
 static bool has_room(const struct conn_departures *departures, size_t size)
 {
     return departures->large == 0 || departures->large + size <= LARGE_BYTES;
@@ -122,16 +128,20 @@ bool conn_departure_fits(const struct conn *conn, size_t size)
 bool conn_departure_may_begin(const struct conn *conn, size_t size)
 {
     const struct conn_departures *departures = conn->context->departures;
-    return !is_large(size) || ((conn->departure_next || list_is_empty(&departures->waiting)) &&
-                               has_room(departures, size) && has_turn(departures, size));
+    bool is_its_turn = conn->departure_next || list_is_empty(&departures->waiting);
+    return !is_large(size) || (is_its_turn && !waits(conn) && has_room(departures, size) &&
+                               has_turn(departures, size));
 }
 
 void conn_departure_wait(struct conn *conn, size_t size)
 {
     struct conn_departures *departures = conn->context->departures;
-    conn->departure_wanted = size;
-    if (!list_is_linked(&conn->departure_wait)) {
-        list_append(&departures->waiting, &conn->departure_wait);
+    if (!waits(conn)) {
+        /* Who was told and came too late is the first again. */
+        struct list *before =
+            conn->departure_next ? departures->waiting.next : &departures->waiting;
+        conn->departure_wanted = size;
+        list_append(before, &conn->departure_wait);
         look_again(departures); /* it may wait for its turn only */
     }
     if (!timer_is_running(&departures->watch)) {
@@ -153,7 +163,9 @@ void conn_departure_settle(struct conn *conn, size_t left)
     struct conn_departures *departures = conn->context->departures;
     leave(conn);
     conn->departure_moved += left;
-    if (list_is_linked(&conn->departure) && buf_size(&conn->out) == 0) {
+    /* The end of a large message is none: behind it there may always be another small one. */
+    if (list_is_linked(&conn->departure) && !is_large(buf_size(&conn->out))) {
+        buf_trim(&conn->out, 0);
         list_remove(&conn->departure);
         look_again(departures);
     }
@@ -185,7 +197,6 @@ void conn_departure_begin(struct conn *conn, size_t size)
 
 void conn_departure_end(struct conn *conn)
 {
-    conn->congested = conn_is_congested(conn); /* those who wait hear from whoever takes over */
     leave(conn);
     list_remove(&conn->departure);
     list_remove(&conn->departure_wait);

@@ -157,13 +157,11 @@ static void adopt(struct peer *peer, struct contact *contact)
 }
 
 /* Another connection is the peer's from now on; state is sent again as for a new peer. */
-static void announce_replacement(struct peer *peer, bool was_congested)
+static void announce_replacement(struct peer *peer)
 {
     peer->mesh->counts.replaced++;
-    if (was_congested) { /* those who waited for the old queue to drain need not any more */
-        mesh_drained(peer->mesh, &peer->id);
-    }
-    identify_send(peer); /* before anything that observers have to say */
+    mesh_drained(peer->mesh, &peer->id); /* who waited for the old queue need not any more */
+    identify_send(peer);                 /* before anything that observers have to say */
     peer_notify(peer, PEER_REPLACED);
 }
 
@@ -180,13 +178,12 @@ static void settle_duplicate(struct peer *peer, struct contact *newcomer)
         retire(peer, newcomer, true);
         return;
     }
-    bool was_congested = conn_is_congested(current->conn);
     adopt(peer, newcomer);
     retire(peer, current, false);
     log_limited(&mesh->log_peers, loop_now_ms(mesh->loop), LOG_LEVEL_DEBUG, MESH_TOPIC,
                 "peer %s is now reached by %s", peer_id_format_short(&peer->id).text,
                 endpoint_format(&peer->endpoint).text);
-    announce_replacement(peer, was_congested);
+    announce_replacement(peer);
 }
 
 /* ---- life ---- */
@@ -288,10 +285,9 @@ void peer_lost(struct peer *peer, struct contact *contact, enum conn_close_reaso
     /* The survivor died, the loser lives: the other end saw the two in another order, or the
      * survivor had long been dead. */
     struct contact *heir = CONTAINER_OF(peer->retired.prev, struct contact, sibling);
-    bool was_congested = conn_is_congested(contact->conn);
     list_remove(&heir->sibling);
     adopt(peer, heir);
-    announce_replacement(peer, was_congested);
+    announce_replacement(peer);
 }
 
 void peer_close(struct peer *peer, enum conn_close_reason reason)

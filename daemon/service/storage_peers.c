@@ -250,7 +250,8 @@ static void on_page(void *arg, struct storage_op *op)
             retry_later(peers, follower);
         } else if (op->count == 0 && !follower->asked) {
             page_sent(peers, follower, op);
-        } else if (peer != NULL && !peer_is_congested(peer)) { /* else read again once drained */
+        } else if (peer != NULL && peer_may_send(peer, buf_size(&op->value))) {
+            /* else it is read again once there is room */
             int result = peer_send(peer, WIRE_STORAGE, 0, buf_view(&op->value));
             if (result < 0) {
                 retry_later(peers, follower);
@@ -296,7 +297,7 @@ static void tell_change(struct storage_peers *peers, const struct storage_change
             continue;
         }
         struct peer *peer = mesh_find(peers->options.mesh, &follower->id);
-        if (payload != NULL && peer != NULL && !peer_is_congested(peer) &&
+        if (payload != NULL && peer != NULL && peer_may_send(peer, size) &&
             peer_send(peer, WIRE_STORAGE, 0, bytes_make(payload, size)) >= 0) {
             follower->place = change->seq;
             peers->values.entries_out++;

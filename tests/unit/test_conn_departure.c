@@ -20,7 +20,8 @@
 struct end {
     struct fake_link link;
     struct conn *conn;
-    bool sends; /* a large message, once it is told that there is room */
+    bool sends;         /* a large message, once it is told that there is room */
+    struct end *faster; /* this one sends one then, unasked */
     unsigned drained;
     unsigned closed;
     enum conn_close_reason reason;
@@ -52,6 +53,9 @@ static void on_drained(void *arg, struct conn *conn)
 {
     struct end *end = arg;
     end->drained++;
+    if (end->faster != NULL) {
+        assert_int_equal(conn_send(end->faster->conn, WIRE_APP, 1, bytes_make(zeros, LARGE)), 0);
+    }
     if (end->sends) {
         assert_true(conn_may_send(conn, LARGE));
         assert_int_equal(conn_send(conn, WIRE_APP, 1, bytes_make(zeros, LARGE)), 0);
@@ -172,14 +176,12 @@ static void only_so_many_large_messages_are_held_at_once(void **state)
     (void)state;
     fill_with_large(CONN_DEPARTURES_LARGEST);
     assert_int_equal(send(&ends[4], LARGE), -ENOBUFS);
-    assert_true(conn_is_congested(ends[4].conn));
     assert_true(departures.large <= CONN_DEPARTURES_LARGEST * ((size_t)BLOCK_MAX_BODY + 64));
     run_ms(1000);
     assert_int_equal(ends[4].drained, 0);
     let_read(&ends[2]);
     run_ms(1);
     assert_int_equal(ends[4].drained, 1);
-    assert_false(conn_is_congested(ends[4].conn));
     assert_int_equal(send(&ends[4], LARGE), 0);
 }
 
@@ -188,9 +190,32 @@ static void small_messages_pass_while_large_ones_wait(void **state)
     (void)state;
     fill_with_large(CONN_DEPARTURES_LARGEST);
     assert_false(conn_may_send(ends[4].conn, LARGE));
-    assert_true(conn_may_send(ends[5].conn, SMALL));
-    assert_int_equal(send(&ends[5], SMALL), 0);
-    assert_int_equal(send(&ends[4], SMALL), 0);
+    for (size_t i = 4; i < ENDS; i++) {
+        assert_true(conn_may_send(ends[i].conn, SMALL));
+        assert_int_equal(send(&ends[i], SMALL), 0);
+    }
+    assert_false(conn_may_send(ends[4].conn, LARGE / 2)); /* what is large does not overtake */
+    run_turn();
+    let_read(&ends[0]);
+    run_ms(1);
+    assert_int_equal(ends[4].drained, 1);
+}
+
+static void what_drains_is_told_while_a_large_message_waits(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    while (conn_may_send(ends[4].conn, SMALL)) {
+        assert_int_equal(send(&ends[4], SMALL), 0);
+    }
+    run_turn();
+    let_read(&ends[4]);
+    assert_int_equal(ends[4].drained, 1);
+    assert_true(conn_may_send(ends[4].conn, SMALL));
+    let_read(&ends[0]);
+    run_ms(1);
+    assert_int_equal(ends[4].drained, 2);
 }
 
 static void one_of_the_largest_begins_in_a_turn(void **state)
@@ -235,6 +260,25 @@ static void whoever_waits_goes_before_whoever_comes(void **state)
     assert_true(conn_may_send(ends[4].conn, LARGE));
 }
 
+static void who_comes_too_late_is_the_first_again(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    assert_false(conn_may_send(ends[5].conn, LARGE));
+    ends[4].faster = &ends[6];
+    let_read(&ends[0]);
+    run_ms(1);
+    assert_int_equal(ends[4].drained, 1);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    ends[4].faster = NULL;
+    ends[4].sends = true;
+    let_read(&ends[1]);
+    run_ms(1);
+    assert_int_equal(ends[4].drained, 2);
+    assert_int_equal(ends[5].drained, 0);
+}
+
 static void who_wants_nothing_any_more_keeps_nobody_waiting(void **state)
 {
     (void)state;
@@ -275,6 +319,20 @@ static void who_takes_too_little_ends_when_others_wait(void **state)
     assert_int_equal(ends[0].reason, CONN_CLOSED_STALLED);
     assert_int_equal(ends[1].closed + ends[2].closed + ends[3].closed, 0);
     assert_int_equal(ends[4].drained, 1);
+}
+
+/* Small messages behind it, without end, are none of it. */
+static void the_end_of_a_large_message_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    fill_with_large(CONN_DEPARTURES_LARGEST);
+    assert_false(conn_may_send(ends[4].conn, LARGE));
+    let_read_some(&ends[0], LARGE - SMALL);
+    assert_int_equal(send(&ends[0], SMALL), 0);
+    run_ms(1);
+    assert_int_equal(ends[4].drained, 1);
+    assert_true(conn_may_send(ends[4].conn, LARGE));
+    assert_true(departures.small < 4 * SMALL);
 }
 
 static void who_takes_little_stays_while_nobody_waits(void **state)
@@ -336,11 +394,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(only_so_many_large_messages_are_held_at_once),
         TEST(small_messages_pass_while_large_ones_wait),
+        TEST(what_drains_is_told_while_a_large_message_waits),
         TEST(one_of_the_largest_begins_in_a_turn),
         TEST(who_asked_first_goes_first),
         TEST(whoever_waits_goes_before_whoever_comes),
+        TEST(who_comes_too_late_is_the_first_again),
         TEST(who_wants_nothing_any_more_keeps_nobody_waiting),
         TEST(who_takes_too_little_ends_when_others_wait),
+        TEST(the_end_of_a_large_message_keeps_nobody_waiting),
         TEST(who_takes_little_stays_while_nobody_waits),
         TEST(the_more_is_taken_the_sooner_senders_wait),
         TEST(a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads),
