@@ -345,7 +345,7 @@ int session_on_message(struct session *session, const struct frame *frame)
         .flags = head.flags,
         .name = bytes_make(head.name, head.name_size),
         .payload = bytes_make(frame->body, frame->body_size),
-        .reached = &session->reached,
+        .broadcast = &session->broadcast,
     };
     memcpy(message.peer.bytes, head.peer, PEER_ID_SIZE);
     char text[TEXT_SIZE] = "";
@@ -355,7 +355,8 @@ int session_on_message(struct session *session, const struct frame *frame)
         return -EAGAIN;
     }
     session->wait_ticket = 0;
-    peer_set_fini(&session->reached);
+    peer_set_fini(&session->broadcast.owed);
+    session->broadcast = (struct broadcast){0};
     if (frame->id != 0 && result == 0) {
         session_send_json(session, FRAME_REPLY, frame->id,
                           json_pack("{s:I}", "peers", (json_int_t)peers));

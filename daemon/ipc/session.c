@@ -19,7 +19,7 @@ void session_bury(struct session *session)
     struct ipc *ipc = session->ipc;
     session_release_peers(session);
     peer_set_fini(&session->waiting);
-    peer_set_fini(&session->reached);
+    peer_set_fini(&session->broadcast.owed);
     io_fini(&session->io);
     timer_stop(&session->deadline);
     timer_stop(&session->stall);

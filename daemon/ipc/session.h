@@ -124,7 +124,7 @@ struct session {
     bool input_ended;               /* end of stream was read */
     bool output_dead;               /* the client no longer reads: keep reading what it sent */
     unsigned unheard_calls;         /* made since then: each costs us, and tells nobody anything */
-    struct peer_set reached;        /* who has the message to all at the front already */
+    struct broadcast broadcast;     /* how far the message at the front is, if it goes to all */
     struct peer_set waiting;        /* congested peers; no reading while there is one */
     uint64_t wait_ticket;           /* place among those who wait for peers; 0 = not waiting */
 

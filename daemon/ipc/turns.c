@@ -100,7 +100,7 @@ void session_wait_for(struct session *session, const struct peer_id *peer)
     if (session->wait_ticket == 0) {
         session->wait_ticket = ++session->ipc->last_wait_ticket;
     }
-    (void)peer_set_add(&session->waiting, peer);
+    peer_set_append(&session->waiting, peer); /* whom one message waits for is named once */
 }
 
 static int compare_tickets(const void *a, const void *b)
@@ -109,6 +109,19 @@ static int compare_tickets(const void *a, const void *b)
     const struct session *const *right = b;
     return ((*left)->wait_ticket > (*right)->wait_ticket) -
            ((*left)->wait_ticket < (*right)->wait_ticket);
+}
+
+/* A message to one peer goes once that has room, one to all to each as it has: who does not read
+ * keeps it from nobody else. */
+static bool waits_no_longer(struct session *session, const struct peer_id *peer)
+{
+    if (!peer_set_remove(&session->waiting, peer)) {
+        return false;
+    }
+    if (session->broadcast.begun) {
+        peer_set_fini(&session->waiting);
+    }
+    return session->waiting.count == 0;
 }
 
 /* Who has waited longest goes first, and keeps that place when the link fills up again before it
@@ -121,7 +134,7 @@ void sessions_stop_waiting(struct ipc *ipc, const struct peer_id *peer)
     LIST_EACH(&ipc->sessions, node)
     {
         struct session *session = CONTAINER_OF(node, struct session, node);
-        if (peer_set_remove(&session->waiting, peer) && session->waiting.count == 0) {
+        if (waits_no_longer(session, peer)) {
             free_again[count++] = session;
         }
     }

@@ -253,7 +253,9 @@ bool conn_is_congested(const struct conn *conn)
 
 bool conn_may_send(struct conn *conn, size_t size)
 {
-    if (conn->congested) {
+    /* The mark may have sunk since the last message. */
+    if (conn->congested || buf_size(&conn->out) >= conn_departure_mark(conn)) {
+        conn->congested = true;
         return false;
     }
     if (!conn_departure_may_begin(conn, size)) {

@@ -447,12 +447,12 @@ bool peer_may_send(struct peer *peer, size_t size)
 bool mesh_may_broadcast(const struct mesh *mesh, size_t size)
 {
     size_t cursor = 0;
-    const struct peer *peer;
+    struct peer *peer;
     if (size > CONN_DEPARTURE_SMALL) {
         return false;
     }
     while ((peer = mesh_next(mesh, &cursor)) != NULL) {
-        if (peer_is_congested(peer)) {
+        if (!peer_may_send(peer, size)) {
             return false;
         }
     }

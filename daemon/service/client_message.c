@@ -20,7 +20,8 @@ int client_message_send(struct host *host, const struct client_message *message,
     int result = 0;
     size_t reached = 1;
     if (peer_id_is_zero(&message->peer)) {
-        result = host_broadcast(host, message->session, message->reached, type, channel, payload, &reached);
+        result = host_broadcast(host, message->session, message->broadcast, type, channel, payload,
+                                &reached);
     } else {
         result = host_send(host, message->session, &message->peer, type, channel, payload);
     }

@@ -389,33 +389,39 @@ static size_t send_to_all(struct host *host, enum wire_type type, uint16_t chann
     return reached;
 }
 
-int host_broadcast(struct host *host, uint64_t session, struct peer_set *reached,
+static void begin_broadcast(struct host *host, struct broadcast *broadcast)
+{
+    size_t cursor = 0;
+    const struct peer *peer;
+    broadcast->begun = true;
+    while ((peer = mesh_next(host->mesh, &cursor)) != NULL) {
+        peer_set_append(&broadcast->owed, peer_id_of(peer));
+    }
+}
+
+int host_broadcast(struct host *host, uint64_t session, struct broadcast *broadcast,
                    enum wire_type type, uint16_t channel, struct bytes payload, size_t *ret_peers)
 {
     bool waits = false;
-    size_t cursor = 0;
-    struct peer *peer;
-    if (reached->count == 0 && mesh_may_broadcast(host->mesh, payload.size)) {
+    if (!broadcast->begun && mesh_may_broadcast(host->mesh, payload.size)) {
         *ret_peers = send_to_all(host, type, channel, payload);
         return 0;
     }
-    while ((peer = mesh_next(host->mesh, &cursor)) != NULL) {
-        const struct peer_id *id = peer_id_of(peer);
-        bool is_full = peer_is_congested(peer);
-        if (peer_set_has(reached, id)) {
-            continue;
-        }
-        if (!must_wait(host, session, peer, payload.size)) {
-            if (peer_send(peer, type, channel, payload) >= 0) {
-                (void)peer_set_add(reached, id);
-            }
-        } else {
+    if (!broadcast->begun) {
+        begin_broadcast(host, broadcast);
+    }
+    for (size_t i = broadcast->owed.count; i-- > 0;) {
+        struct peer *peer = mesh_find(host->mesh, &broadcast->owed.ids[i]);
+        if (peer != NULL && must_wait(host, session, peer, payload.size)) {
             waits = true;
-            if (!is_full) {
+            if (!peer_is_congested(peer)) {
                 break; /* it is not this link that has no room */
             }
+            continue;
         }
+        broadcast->reached += peer != NULL && peer_send(peer, type, channel, payload) >= 0;
+        peer_set_remove_at(&broadcast->owed, i);
     }
-    *ret_peers = reached->count;
+    *ret_peers = broadcast->reached;
     return waits ? -EAGAIN : 0;
 }

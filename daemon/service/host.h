@@ -89,9 +89,16 @@ bool host_control_message(struct host *host, struct peer *from, struct bytes pay
  * -ENOMEM. */
 int host_send(struct host *host, uint64_t session, const struct peer_id *to, enum wire_type type,
               uint16_t channel, struct bytes payload);
-/* The same to every connected peer. Whoever has room gets it at once: with -EAGAIN those that did
- * are in reached, which is to be there when the frame is offered again. 0 and how many took it. */
-int host_broadcast(struct host *host, uint64_t session, struct peer_set *reached,
+/* A message to every peer that is connected when it is first offered; until then all is zero. */
+struct broadcast {
+    bool begun;
+    struct peer_set owed; /* who has not got it, */
+    size_t reached;       /* and how many have */
+};
+
+/* The same to all of them. Whoever has room gets it at once; after -EAGAIN the broadcast is to be
+ * there when the frame is offered again. 0 and how many took it. */
+int host_broadcast(struct host *host, uint64_t session, struct broadcast *broadcast,
                    enum wire_type type, uint16_t channel, struct bytes payload, size_t *ret_peers);
 
 /* Implemented in ipc/ ------------------------------------------------------------------------ */

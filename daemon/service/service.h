@@ -24,7 +24,7 @@ struct client_message {
     struct peer_id peer; /* all zero: every connected peer */
     struct bytes name;
     struct bytes payload;
-    struct peer_set *reached; /* who has it, when it went to some and is offered again */
+    struct broadcast *broadcast; /* how far it is, when it is offered again */
 };
 
 struct method_handler {

@@ -18,17 +18,30 @@ bool peer_set_has(const struct peer_set *set, const struct peer_id *id)
     return place(set, id) < set->count;
 }
 
-bool peer_set_add(struct peer_set *set, const struct peer_id *id)
+void peer_set_append(struct peer_set *set, const struct peer_id *id)
 {
-    if (peer_set_has(set, id)) {
-        return false;
-    }
     if (set->count == set->capacity) {
         set->capacity = set->capacity == 0 ? 4 : set->capacity * 2;
         set->ids = xrealloc(set->ids, set->capacity * sizeof(*set->ids));
     }
     set->ids[set->count++] = *id;
+}
+
+bool peer_set_add(struct peer_set *set, const struct peer_id *id)
+{
+    if (peer_set_has(set, id)) {
+        return false;
+    }
+    peer_set_append(set, id);
     return true;
+}
+
+void peer_set_remove_at(struct peer_set *set, size_t at)
+{
+    set->ids[at] = set->ids[--set->count];
+    if (set->count == 0) {
+        peer_set_fini(set);
+    }
 }
 
 bool peer_set_remove(struct peer_set *set, const struct peer_id *id)
@@ -37,10 +50,7 @@ bool peer_set_remove(struct peer_set *set, const struct peer_id *id)
     if (at == set->count) {
         return false;
     }
-    set->ids[at] = set->ids[--set->count];
-    if (set->count == 0) {
-        peer_set_fini(set);
-    }
+    peer_set_remove_at(set, at);
     return true;
 }
 

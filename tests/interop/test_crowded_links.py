@@ -4,12 +4,18 @@ import concurrent.futures
 import socket
 import time
 
+import pytest
 from daemons import plain_ratsd, wait_until
-from peering import peer_ids, wire
+from peering import flood, peer_ids, wire
 from ratsipc import EVERY_PEER, encode_message
 
 MIB = 1 << 20
 LARGE = 60 * MIB
+
+
+def read_until(link, size):
+    while len(link.wait(wire.APP, 60).payload) != size:
+        pass
 
 
 def stands_still(daemon):
@@ -40,6 +46,25 @@ def test_a_large_message_to_many_goes_out_in_parts_and_to_each_once(daemon, peer
     assert sender.send_asked(EVERY_PEER, "x", b"the next") == 10
     for link in links:
         assert link.wait(wire.APP).payload == b"the next"
+
+
+@pytest.mark.parametrize("size", [100, 40 * MIB], ids=["small", "large"])
+def test_who_does_not_read_keeps_a_message_to_all_from_nobody(daemon, peers, size):
+    server = daemon(program=plain_ratsd())
+    client, sender = server.client(), server.client()
+    deaf, nodes = [peers.node() for _ in range(3)], [peers.node() for _ in range(6)]
+    links = {node.id: peers.dial(server, node) for node in deaf + nodes}
+    wait_until(lambda: len(peer_ids(client)) == len(links), "all peers")
+    for node in deaf:
+        flood(server.client(), node.id)
+    call = sender.begin_message(EVERY_PEER, "x", bytes(size))
+    with concurrent.futures.ThreadPoolExecutor(len(nodes)) as pool:
+        for message in pool.map(lambda node: links[node.id].wait(wire.APP, 20), nodes):
+            assert len(message.payload) == size
+    client.call("peer.disconnect", {"peer": deaf[0].id})
+    with concurrent.futures.ThreadPoolExecutor(len(deaf)) as pool:
+        list(pool.map(lambda node: read_until(links[node.id], size), deaf[1:]))
+    assert sender.finish(call, 60)["peers"] == len(nodes) + len(deaf) - 1
 
 
 def test_a_crowd_that_reads_nothing_shares_what_there_is(daemon, peers):

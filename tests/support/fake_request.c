@@ -198,12 +198,12 @@ int host_send(struct host *host, uint64_t session, const struct peer_id *to, enu
     return record_sending(false, type, channel, payload);
 }
 
-int host_broadcast(struct host *host, uint64_t session, struct peer_set *reached,
+int host_broadcast(struct host *host, uint64_t session, struct broadcast *broadcast,
                    enum wire_type type, uint16_t channel, struct bytes payload, size_t *ret_peers)
 {
     (void)host;
     (void)session;
-    (void)reached;
+    (void)broadcast;
     *ret_peers = 3;
     return record_sending(true, type, channel, payload);
 }

@@ -371,6 +371,21 @@ static void the_more_is_taken_the_sooner_senders_wait(void **state)
     assert_true(sent >= CONN_HIGH_MARK);
 }
 
+static void a_mark_that_sinks_holds_senders_before_anything_is_refused(void **state)
+{
+    (void)state;
+    for (size_t sent = 0; sent < CONN_HIGH_MARK / 2; sent += SMALL) {
+        assert_int_equal(send(&ends[0], SMALL), 0);
+    }
+    run_turn();
+    departures.small += CONN_DEPARTURES_SMALL; /* of a crowd */
+    assert_false(conn_may_send(ends[0].conn, SMALL));
+    departures.small -= CONN_DEPARTURES_SMALL;
+    let_read(&ends[0]);
+    assert_int_equal(ends[0].drained, 1);
+    assert_true(conn_may_send(ends[0].conn, SMALL));
+}
+
 static void a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads(void **state)
 {
     (void)state;
@@ -404,6 +419,7 @@ int main(void)
         TEST(the_end_of_a_large_message_keeps_nobody_waiting),
         TEST(who_takes_little_stays_while_nobody_waits),
         TEST(the_more_is_taken_the_sooner_senders_wait),
+        TEST(a_mark_that_sinks_holds_senders_before_anything_is_refused),
         TEST(a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

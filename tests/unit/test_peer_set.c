@@ -39,11 +39,27 @@ static void removing_one_leaves_the_others(void **state)
     peer_set_fini(&set);
 }
 
+static void the_last_takes_the_place_of_one_removed(void **state)
+{
+    (void)state;
+    struct peer_set set = {0};
+    for (uint8_t i = 0; i < 3; i++) {
+        struct peer_id id = {{i}};
+        peer_set_append(&set, &id);
+    }
+    peer_set_remove_at(&set, 0);
+    assert_int_equal(set.ids[0].bytes[0], 2);
+    peer_set_remove_at(&set, 1);
+    peer_set_remove_at(&set, 0);
+    assert_null(set.ids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_is_in_the_set_once),
         cmocka_unit_test(removing_one_leaves_the_others),
+        cmocka_unit_test(the_last_takes_the_place_of_one_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
