@@ -113,6 +113,9 @@ int64_t peer_connected_ms(const struct peer *peer); /* loop time */
 bool peer_is_congested(const struct peer *peer);
 /* For those who can wait: whether a message of that size should go now; else on_drained follows. */
 bool peer_may_send(struct peer *peer, size_t size);
+/* Large messages share what memory there is, and wait for it: not every link may be sent one at
+ * once. */
+bool mesh_is_large(size_t size);
 /* Whether messages of that size to all peers find room now, all of them. */
 bool mesh_may_broadcast(const struct mesh *mesh, size_t size);
 bool peer_is_held(const struct peer *peer);         /* its links are not read at the moment */

@@ -444,11 +444,16 @@ bool peer_may_send(struct peer *peer, size_t size)
     return peer->down || conn_may_send(peer->contact->conn, size);
 }
 
+bool mesh_is_large(size_t size)
+{
+    return size > CONN_DEPARTURE_SMALL;
+}
+
 bool mesh_may_broadcast(const struct mesh *mesh, size_t size)
 {
     size_t cursor = 0;
     struct peer *peer;
-    if (size > CONN_DEPARTURE_SMALL) {
+    if (mesh_is_large(size)) {
         return false;
     }
     while ((peer = mesh_next(mesh, &cursor)) != NULL) {

@@ -381,6 +381,27 @@ int gossip_publish(struct gossip *gossip, struct bytes name, struct bytes data, 
     return 0;
 }
 
+uint64_t gossip_last_number(const struct gossip *gossip)
+{
+    return gossip->next_number - 1;
+}
+
+int gossip_publish_again(struct gossip *gossip, uint64_t number, struct bytes name,
+                         struct bytes data, const struct peer_id *to)
+{
+    uint8_t id[GOSSIP_ID_SIZE];
+    struct writer writer;
+    gossip_make_id(&gossip->options.self, number, id);
+    if (!gossip_begin_frame(gossip, GOSSIP_PUBLISH_MIN + name.size + data.size, &writer)) {
+        return -ENOMEM;
+    }
+    gossip_write_publish(&writer, id, name, data);
+    int result = gossip->callbacks->send(gossip->arg, to, writer_view(&writer), true);
+    gossip->counts.dropped += result < 0;
+    gossip_end_frame(gossip);
+    return result;
+}
+
 /* ---- questions ---- */
 
 const struct gossip_counts *gossip_counts(const struct gossip *gossip)

@@ -112,6 +112,11 @@ size_t gossip_targets(struct gossip *gossip, struct bytes name, int64_t now_ms,
 /* 0 and how many peers took it; -EINVAL for the name; -EMSGSIZE; -ENOMEM. We do not hear it. */
 int gossip_publish(struct gossip *gossip, struct bytes name, struct bytes data, int64_t now_ms,
                    size_t *ret_peers);
+/* The number of what was published last, */
+uint64_t gossip_last_number(const struct gossip *gossip);
+/* and the same message to one more peer. What the callback said; -ENOMEM. */
+int gossip_publish_again(struct gossip *gossip, uint64_t number, struct bytes name,
+                         struct bytes data, const struct peer_id *to);
 
 /* Once a second while there is something to do. */
 void gossip_heartbeat(struct gossip *gossip, int64_t now_ms);

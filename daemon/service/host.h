@@ -94,6 +94,7 @@ struct broadcast {
     bool begun;
     struct peer_set owed; /* who has not got it, */
     size_t reached;       /* and how many have */
+    uint64_t number;      /* of a message of a topic */
 };
 
 /* The same to all of them. Whoever has room gets it at once; after -EAGAIN the broadcast is to be

@@ -115,6 +115,10 @@ static int on_send(void *arg, const struct peer_id *to, struct bytes payload, bo
     if (peer == NULL) {
         return -ENOTCONN;
     }
+    if (is_message && topics->owed != NULL) {
+        peer_set_append(topics->owed, to);
+        return 0;
+    }
     if (is_message && peer_is_congested(peer) &&
         patience_is_over(&topics->patience, to, now_ms(topics))) {
         return -EAGAIN;
@@ -362,28 +366,64 @@ static void topics_on_describe_session(void *self, uint64_t session, json_t *row
 
 /* ---- publishing ---- */
 
-/* True when the session waits for links on which the message would go out. */
-static bool must_wait(struct topics *topics, uint64_t session, struct bytes name, size_t size)
+/* Whether the session waits for this link, NULL when it is gone, before so many bytes go out on it.
+ * Patience is for what its peer does not read: that there is no room for a large message is not
+ * that peer's doing. */
+static bool waits_for(struct topics *topics, uint64_t session, const struct peer_id *id,
+                      struct peer *peer, size_t size)
 {
-    const struct peer_id *const *targets = NULL;
     int64_t now = now_ms(topics);
-    size_t count = gossip_targets(topics->gossip, name, now, &targets);
-    bool waits = false;
-    for (size_t i = 0; i < count; i++) {
-        struct peer *peer = mesh_find(host_mesh(topics->host), targets[i]);
-        if (peer == NULL || peer_may_send(peer, size)) {
-            patience_settle(&topics->patience, targets[i], now, false);
-        } else if (patience_waits(&topics->patience, targets[i], now)) {
-            host_session_wait(topics->host, session, targets[i]);
-            waits = true;
-        }
+    if (peer == NULL || peer_may_send(peer, size)) {
+        patience_settle(&topics->patience, id, now, false);
+        return false;
     }
-    if (waits) {
-        topics->values.waits++;
+    if (peer_is_congested(peer)) {
+        if (!patience_waits(&topics->patience, id, now)) {
+            return false;
+        }
         if (!timer_is_running(&topics->expiry)) {
             timer_start(&topics->expiry, PATIENCE_MS);
         }
     }
+    host_session_wait(topics->host, session, id);
+    return true;
+}
+
+/* True when the session waits for links on which the message would go out. */
+static bool must_wait(struct topics *topics, uint64_t session, struct bytes name, size_t size)
+{
+    const struct peer_id *const *targets = NULL;
+    size_t count = gossip_targets(topics->gossip, name, now_ms(topics), &targets);
+    bool waits = false;
+    for (size_t i = 0; i < count; i++) {
+        struct peer *peer = mesh_find(host_mesh(topics->host), targets[i]);
+        waits = waits_for(topics, session, targets[i], peer, size) || waits;
+    }
+    topics->values.waits += waits;
+    return waits;
+}
+
+/* To whoever is owed a message that is large, or to those that there is room for. True when the
+ * session waits for the others. */
+static bool send_owed(struct topics *topics, const struct client_message *message)
+{
+    struct broadcast *broadcast = message->broadcast;
+    bool waits = false;
+    for (size_t i = broadcast->owed.count; i-- > 0;) {
+        const struct peer_id id = broadcast->owed.ids[i];
+        struct peer *peer = mesh_find(host_mesh(topics->host), &id);
+        if (waits_for(topics, message->session, &id, peer, message->payload.size)) {
+            waits = true;
+            if (!peer_is_congested(peer)) {
+                break; /* it is not this link that has no room */
+            }
+            continue;
+        }
+        broadcast->reached += gossip_publish_again(topics->gossip, broadcast->number, message->name,
+                                                   message->payload, &id) == 0;
+        peer_set_remove_at(&broadcast->owed, i);
+    }
+    topics->values.waits += waits;
     return waits;
 }
 
@@ -420,32 +460,63 @@ static void deliver_here(struct topics *topics, const struct registration *topic
     }
 }
 
-static int topics_on_client_message(void *self, const struct client_message *message,
-                                    size_t *ret_peers, char *error, size_t error_size)
+static int fail_to_publish(const struct client_message *message, int result, char *error,
+                           size_t error_size)
 {
-    struct topics *topics = self;
-    const struct registration *topic = registry_find(&topics->registry, message->name);
-    bool held = topic != NULL &&
-                host_session_held(topics->host, message->session, topic->sessions, topic->count);
-    if (must_wait(topics, message->session, message->name, message->payload.size) || held) {
-        return -EAGAIN;
-    }
-    int result =
-        gossip_publish(topics->gossip, message->name, message->payload, now_ms(topics), ret_peers);
     if (result == -EMSGSIZE) {
         return client_message_too_large(
             GOSSIP_PUBLISH_MIN + message->name.size + message->payload.size, error, error_size);
     }
-    if (result < 0) {
-        (void)snprintf(error, error_size, "%s",
-                       result == -EINVAL ? "the name of a topic has 1 to 65535 bytes"
-                                         : "out of memory");
-        return result;
+    (void)snprintf(error, error_size, "%s",
+                   result == -EINVAL ? "the name of a topic has 1 to 65535 bytes"
+                                     : "out of memory");
+    return result;
+}
+
+/* A large message is published to nobody at first, and everybody is owed it. */
+static int publish(struct topics *topics, const struct client_message *message, size_t *ret_peers)
+{
+    struct broadcast *broadcast = message->broadcast;
+    bool is_large = mesh_is_large(message->payload.size);
+    if (!is_large && must_wait(topics, message->session, message->name, message->payload.size)) {
+        return -EAGAIN;
     }
-    if (topic != NULL) {
-        deliver_here(topics, topic, message);
+    topics->owed = is_large ? &broadcast->owed : NULL;
+    int result =
+        gossip_publish(topics->gossip, message->name, message->payload, now_ms(topics), ret_peers);
+    topics->owed = NULL;
+    if (is_large && result == 0) {
+        broadcast->begun = true;
+        broadcast->number = gossip_last_number(topics->gossip);
     }
-    keep_beating(topics);
+    return result;
+}
+
+static int topics_on_client_message(void *self, const struct client_message *message,
+                                    size_t *ret_peers, char *error, size_t error_size)
+{
+    struct topics *topics = self;
+    struct broadcast *broadcast = message->broadcast;
+    const struct registration *topic = registry_find(&topics->registry, message->name);
+    if (!broadcast->begun) {
+        if (topic != NULL &&
+            host_session_held(topics->host, message->session, topic->sessions, topic->count)) {
+            return -EAGAIN;
+        }
+        int result = publish(topics, message, ret_peers);
+        if (result < 0) {
+            return result == -EAGAIN ? result : fail_to_publish(message, result, error, error_size);
+        }
+        if (topic != NULL) {
+            deliver_here(topics, topic, message);
+        }
+        keep_beating(topics);
+    }
+    if (broadcast->begun) {
+        bool waits = send_owed(topics, message);
+        *ret_peers = broadcast->reached;
+        return waits ? -EAGAIN : 0;
+    }
     return 0;
 }
 

@@ -18,6 +18,7 @@ struct topics {
     struct registry registry; /* who of our sessions subscribes */
     struct gossip *gossip;    /* subscribes while a session does */
     struct patience patience;
+    struct peer_set *owed; /* while a large message is published: who is to get it */
     struct timer beat;
     struct timer expiry; /* of patience */
     struct topics_values values;

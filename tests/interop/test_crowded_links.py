@@ -4,10 +4,11 @@ import concurrent.futures
 import socket
 import time
 
+import gossip
 import pytest
 from daemons import plain_ratsd, wait_until
 from peering import flood, peer_ids, wire
-from ratsipc import EVERY_PEER, encode_message
+from ratsipc import EVERY_PEER, TOPIC, encode_message
 
 MIB = 1 << 20
 LARGE = 60 * MIB
@@ -16,6 +17,14 @@ LARGE = 60 * MIB
 def read_until(link, size):
     while len(link.wait(wire.APP, 60).payload) != size:
         pass
+
+
+def published(link):
+    """The next message of a topic."""
+    payload = b""
+    while payload[:1] != bytes([gossip.PUBLISH]):
+        payload = link.wait(wire.GOSSIP, 20).payload
+    return payload
 
 
 def stands_still(daemon):
@@ -65,6 +74,21 @@ def test_who_does_not_read_keeps_a_message_to_all_from_nobody(daemon, peers, siz
     with concurrent.futures.ThreadPoolExecutor(len(deaf)) as pool:
         list(pool.map(lambda node: read_until(links[node.id], size), deaf[1:]))
     assert sender.finish(call, 60)["peers"] == len(nodes) + len(deaf) - 1
+
+
+def test_a_large_message_of_a_topic_reaches_every_subscriber_that_reads(daemon, peers):
+    server = daemon(program=plain_ratsd())
+    client = server.client()
+    links = [peers.dial(server) for _ in range(7)]
+    for link in links:
+        link.send_message(wire.GOSSIP, gossip.control(gossip.SUBSCRIBE, b"news"))
+    wait_until(lambda: len(client.call("topic.peers", {"topic": "news"})["peers"]) == 7, "subscribers")
+    payload = b"the same for all" + bytes(LARGE)
+    call = client.begin_message(EVERY_PEER, "news", payload, plane=TOPIC)
+    with concurrent.futures.ThreadPoolExecutor(len(links)) as pool:
+        for message in pool.map(lambda link: published(link), links):
+            assert message.endswith(payload)
+    assert client.finish(call, 60)["peers"] == 7
 
 
 def test_a_crowd_that_reads_nothing_shares_what_there_is(daemon, peers):

@@ -88,6 +88,12 @@ bool peer_is_congested(const struct peer *peer)
     return peer->congested;
 }
 
+bool mesh_is_large(size_t size)
+{
+    (void)size;
+    return false;
+}
+
 bool peer_may_send(struct peer *peer, size_t size)
 {
     (void)size;

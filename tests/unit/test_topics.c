@@ -162,7 +162,9 @@ static void receive(struct peer *from, enum gossip_op op, const char *data, uint
 static int publish(uint64_t session, uint8_t flags, size_t *ret_peers)
 {
     char error[256] = "";
+    struct broadcast broadcast = {0};
     struct client_message message = {.session = session,
+                                     .broadcast = &broadcast,
                                      .plane = PLANE_TOPIC,
                                      .flags = flags,
                                      .name = bytes_from_string("news"),
@@ -373,7 +375,8 @@ static void what_cannot_be_published_is_refused_with_a_sentence(void **state)
     (void)state;
     char error[256] = "";
     size_t peers = 0;
-    struct client_message message = {.session = 1, .plane = PLANE_TOPIC};
+    struct broadcast broadcast = {0};
+    struct client_message message = {.session = 1, .plane = PLANE_TOPIC, .broadcast = &broadcast};
     assert_int_equal(
         topics_service.on_client_message(topics, &message, &peers, error, sizeof error), -EINVAL);
     assert_non_null(strstr(error, "1 to 65535"));
