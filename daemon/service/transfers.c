@@ -425,6 +425,7 @@ static void transfers_on_message(void *self, struct peer *from, const struct mes
 static void leave_all(struct transfers *transfers, uint64_t session)
 {
     int64_t now_ms = transfers_now_ms(transfers);
+    ctl_drop_unasked(transfers, session); /* or the end of others would ask for it */
     LIST_EACH(transfer_engine_all(transfers->engine), node)
     {
         struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);

@@ -88,7 +88,8 @@ static struct errand *next_unasked(const struct transfers *transfers, const stru
     return asked < PULLS_AT_ONCE ? next : NULL;
 }
 
-static void ask(struct errand *errand)
+/* False when the link takes nothing at the moment: the request waits on. */
+static bool ask(struct errand *errand)
 {
     struct transfers *transfers = errand->transfers;
     struct transfer *transfer = errand->transfer;
@@ -96,20 +97,37 @@ static void ask(struct errand *errand)
                       json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "pull", "id", transfer->key,
                                 "kind", transfer->directory ? "dir" : "file", "path", errand->path,
                                 "recursive", (int)errand->is_deep));
-    errand->unasked = false;
-    if (rc < 0) {
-        transfer_fail(transfers->engine, transfer, "too much is queued to the peer",
+    errand->unasked = rc == -ENOBUFS;
+    if (rc < 0 && rc != -ENOBUFS) {
+        transfer_fail(transfers->engine, transfer, "the request could not be sent",
                       transfers_now_ms(transfers));
     }
+    return rc != -ENOBUFS;
 }
 
 void ctl_ask_next(struct transfers *transfers, const struct peer_id *id)
 {
     const struct transfer_peer *peer = transfers_peer(transfers, id);
     struct errand *errand;
-    while (peer != NULL && (peer->caps & CAP_PULL) != 0 &&
+    while (peer != NULL && (peer->caps & CAP_PULL) != 0 && !transfers->stopping &&
            (errand = next_unasked(transfers, id)) != NULL) {
-        ask(errand);
+        if (!ask(errand)) {
+            pump_ask_room(transfers, peer);
+            return;
+        }
+    }
+}
+
+void ctl_drop_unasked(struct transfers *transfers, uint64_t session)
+{
+    LIST_EACH(transfer_engine_all(transfers->engine), node)
+    {
+        struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);
+        if (transfer->session == session && is_open_request(transfer) &&
+            errand_of(transfer)->unasked) {
+            transfer_cancel(transfers->engine, transfer, "the program that had it has ended",
+                            transfers_now_ms(transfers));
+        }
     }
 }
 

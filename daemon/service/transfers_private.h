@@ -219,6 +219,8 @@ int pump_control(struct transfers *transfers, const struct peer_id *to, struct b
 void pump_now(struct errand *errand);
 void pump_run(struct transfers *transfers, struct transfer_peer *peer);
 void pump_on_room(void *arg, const struct peer_id *peer);
+/* pump_on_room() follows, also for what is not of pump_*(). */
+void pump_ask_room(struct transfers *transfers, const struct transfer_peer *peer);
 void pump_drop(struct transfer_peer *peer);
 
 /* transfers_ctl.c: other ratsd */
@@ -229,6 +231,8 @@ void transfers_on_request(void *self, struct request *request);
 bool ctl_may_be_shown(const struct transfers *transfers, const struct transfer *transfer);
 /* The peer has decided a request of ours, or one is over: others may be waiting. */
 void ctl_ask_next(struct transfers *transfers, const struct peer_id *id);
+/* The session ends: its requests that wait do. */
+void ctl_drop_unasked(struct transfers *transfers, uint64_t session);
 /* It ended before there was an offer: the peer that asked, or is asked, is told. */
 void ctl_tell_end(const struct errand *errand);
 /* Our offer with that id answers what the peer asked for. */

@@ -72,7 +72,7 @@ static bool send_unsent(struct transfers *transfers, struct transfer_peer *peer)
     return true;
 }
 
-static void ask_room(struct transfers *transfers, const struct transfer_peer *peer)
+void pump_ask_room(struct transfers *transfers, const struct transfer_peer *peer)
 {
     struct peer *mesh_peer = mesh_find(host_mesh(transfers->host), &peer->id);
     if (mesh_peer != NULL) {
@@ -90,7 +90,7 @@ int pump_control(struct transfers *transfers, const struct peer_id *to, struct b
     int rc = list_is_empty(&peer->unsent) || is_offer ? send(transfers, to, frame) : -ENOBUFS;
     if (rc == -ENOBUFS && !is_offer) {
         rc = keep(peer, frame);
-        ask_room(transfers, peer);
+        pump_ask_room(transfers, peer);
     }
     return rc;
 }
@@ -169,6 +169,7 @@ void pump_on_room(void *arg, const struct peer_id *id)
     struct transfer_peer *peer = transfers_peer(transfers, id);
     if (peer != NULL) {
         pump_run(transfers, peer);
+        ctl_ask_next(transfers, id);
     }
 }
 

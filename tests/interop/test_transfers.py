@@ -496,6 +496,30 @@ def test_a_peer_has_16_requests_to_decide_and_the_others_wait_their_turn(linked)
     assert hear(link, "pull")["id"] == keys[-1]
 
 
+def test_a_program_that_ends_with_requests_that_wait_asks_for_none_of_them(linked):
+    carrier, node, link = linked
+    keys = [ask(carrier, node, link)]
+    keys += [carrier.call("transfer.request", {"peer": node.id, "kind": "file", "path": "f%d" % number})["transfer"]
+             for number in range(39)]
+    assert [hear(link, "pull")["id"] for _ in range(16)] == keys[:16]
+    carrier.close()
+    said = [json.loads(link.wait(wire.APP, channel=wire.RATSD_ONLY).payload[4:]) for _ in range(16)]
+    assert [(message["op"], message["id"]) for message in said] == [("pull_cancel", key) for key in keys[:16]]
+    with pytest.raises(TimeoutError):
+        link.wait(wire.APP, 0.3, channel=wire.RATSD_ONLY)
+
+
+def test_requests_wait_while_the_link_is_full(linked):
+    carrier, node, link = linked
+    first = ask(carrier, node, link)
+    assert hear(link, "pull")["id"] == first
+    carrier.send_message(node.id, "x", bytes(40 << 20))
+    keys = [carrier.call("transfer.request", {"peer": node.id, "kind": "file", "path": "f%d" % number})["transfer"]
+            for number in range(3)]
+    assert len(link.wait(wire.APP, 60, channel=wire.channel_id("x")).payload) == 40 << 20
+    assert [hear(link, "pull")["id"] for _ in range(3)] == keys
+
+
 def test_a_request_that_is_cancelled_tells_the_peer(linked):
     carrier, node, link = linked
     key = ask(carrier, node, link)
