@@ -91,9 +91,14 @@ void conn_has_room(struct conn *conn)
     tell_drained(conn);
 }
 
+size_t conn_bulk_room(const struct conn *conn)
+{
+    return conn_departure_mark(conn) / CONN_LOW_PART;
+}
+
 static void on_drained_below(struct conn *conn)
 {
-    if (conn->congested && buf_size(&conn->out) < conn_departure_mark(conn) / CONN_LOW_PART) {
+    if (conn->congested && buf_size(&conn->out) < conn_bulk_room(conn)) {
         conn->congested = false;
         tell_drained(conn);
     }

@@ -150,9 +150,11 @@ bool conn_is_congested(const struct conn *conn);
 /* For those who can wait: whether a message of that size should go now; else on_drained follows. */
 bool conn_may_send(struct conn *conn, size_t size);
 size_t conn_queued(const struct conn *conn);
-void conn_ask_room(struct conn *conn, size_t mark);
 /* The same with what the kernel has and the peer has not. */
 size_t conn_unsent(const struct conn *conn);
+void conn_ask_room(struct conn *conn, size_t mark);
+/* With no more than that of bulk data in its queue a congested link drains all the same. */
+size_t conn_bulk_room(const struct conn *conn);
 
 /* Stops and resumes reading, counted: each hold needs its release. Blocks already received stay
  * and are handled first on release. */

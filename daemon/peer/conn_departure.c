@@ -7,7 +7,7 @@
 #include "peer/conn_private.h"
 #include "wire/block.h"
 
-#define LEAST_MARK  ((size_t)64 * 1024) /* a link that is read always works */
+#define LEAST_MARK  ((size_t)96 * 1024) /* a link that is read always works, and carries files */
 #define PART        4                   /* the mark is that part of the limit */
 #define LARGE_BYTES (CONN_DEPARTURES_LARGEST * (size_t)BLOCK_MAX_BODY)
 #define TURN_BYTES  ((size_t)BLOCK_MAX_BODY) /* of large messages begun in one turn */
@@ -116,8 +116,11 @@ size_t conn_departure_limit(const struct conn *conn)
 
 size_t conn_departure_mark(const struct conn *conn)
 {
-    size_t part = conn_departure_limit(conn) / PART;
-    return part < CONN_HIGH_MARK ? part : CONN_HIGH_MARK;
+    size_t limit = conn_departure_limit(conn);
+    size_t part = limit / PART;
+    part = part < LEAST_MARK ? LEAST_MARK : part;
+    part = part < CONN_HIGH_MARK ? part : CONN_HIGH_MARK;
+    return part < limit ? part : limit;
 }
 
 bool conn_departure_fits(const struct conn *conn, size_t size)

@@ -86,10 +86,12 @@ void mesh_observe(struct mesh *mesh, mesh_peer_fn on_peer, void *arg);
 void mesh_on_drained(struct mesh *mesh, mesh_drained_fn on_drained, void *arg);
 
 /* Bulk data keeps a link's queue short, so that messages overtake it: whoever sends it looks at
- * peer_queued() first and asks to be told when less than mark is queued (once for each time). One
- * such sender. */
+ * peer_queued() first and asks to be told when less than mark is queued (once for each time), which
+ * is no more than peer_bulk_room(): or those who wait for a congested link would wait as long as
+ * there is bulk data. One such sender. */
 void mesh_on_room(struct mesh *mesh, mesh_drained_fn on_room, void *arg);
 size_t peer_queued(const struct peer *peer);
+size_t peer_bulk_room(const struct peer *peer);
 void peer_ask_room(struct peer *peer, size_t mark);
 
 /* Sending. 0; 1 = queued, but the link is congested: wait for on_drained before sending more;

@@ -469,6 +469,11 @@ size_t peer_queued(const struct peer *peer)
     return peer->down ? 0 : conn_queued(peer->contact->conn);
 }
 
+size_t peer_bulk_room(const struct peer *peer)
+{
+    return peer->down ? 0 : conn_bulk_room(peer->contact->conn);
+}
+
 void peer_ask_room(struct peer *peer, size_t mark)
 {
     if (!peer->down) {

@@ -9,7 +9,7 @@
 #include "service/transfers_private.h"
 #include "util/alloc.h"
 
-#define ROOM_BYTES ((size_t)256 * 1024) /* of a link's queue, for files */
+#define ROOM_BYTES ((size_t)256 * 1024) /* of a link's queue, for files, at most */
 #define MAX_UNSENT 4096u                /* control frames a full link did not take */
 
 /* A control frame that waits. */
@@ -72,11 +72,17 @@ static bool send_unsent(struct transfers *transfers, struct transfer_peer *peer)
     return true;
 }
 
+static size_t room_of(const struct peer *peer)
+{
+    size_t room = peer_bulk_room(peer);
+    return room < ROOM_BYTES ? room : ROOM_BYTES;
+}
+
 void pump_ask_room(struct transfers *transfers, const struct transfer_peer *peer)
 {
     struct peer *mesh_peer = mesh_find(host_mesh(transfers->host), &peer->id);
     if (mesh_peer != NULL) {
-        peer_ask_room(mesh_peer, ROOM_BYTES);
+        peer_ask_room(mesh_peer, room_of(mesh_peer));
     }
 }
 
@@ -137,8 +143,8 @@ void pump_run(struct transfers *transfers, struct transfer_peer *peer)
         return;
     }
     while ((first = list_first(&peer->ready)) != NULL) {
-        if (peer_queued(mesh_peer) >= ROOM_BYTES) {
-            peer_ask_room(mesh_peer, ROOM_BYTES);
+        if (peer_queued(mesh_peer) >= room_of(mesh_peer)) {
+            peer_ask_room(mesh_peer, room_of(mesh_peer));
             return;
         }
         struct errand *errand = CONTAINER_OF(first, struct errand, ready);
@@ -148,7 +154,7 @@ void pump_run(struct transfers *transfers, struct transfer_peer *peer)
             list_append(&peer->ready, &errand->ready); /* behind the others */
         }
         if (rc < 0 && rc != -EAGAIN) {
-            peer_ask_room(mesh_peer, ROOM_BYTES);
+            peer_ask_room(mesh_peer, room_of(mesh_peer));
             return;
         }
     }

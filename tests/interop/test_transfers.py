@@ -3,6 +3,7 @@ knows nothing of what two ratsd say to each other, unless a test says so."""
 import hashlib
 import json
 import os
+import time
 
 import pytest
 import ratsipc
@@ -10,7 +11,7 @@ from carrier import Carrier
 from daemons import ROOT, wait_until
 from filewire import (CANCEL, CHUNK, COMPLETE, FILE_END, PAUSE, PROGRESS, RESPONSE, RESUME, WINDOW, chunk,
                       complete, control, decode, decode_offer, file_end, offer, progress, response)
-from peering import wire
+from peering import flood, wire
 
 KIB = 1024
 
@@ -188,6 +189,30 @@ def test_success_before_the_end_is_none(linked, tmp_path):
     send(link, complete(number, True))
     assert carrier.wait_end(key)["state"] == "failed"
     assert wait_op(link, COMPLETE) == (number, b"\0")
+
+
+@pytest.mark.parametrize("queue", ["96K", "512K", "8M"])
+def test_messages_pass_a_file_on_a_slow_link_whose_queue_is_small(daemon, peers, tmp_path, queue):
+    server = daemon(config="[network]\nlink_queue = %s\n" % queue)
+    node, flooding, asking = peers.node(), server.client(), server.client()
+    with Carrier(server.socket) as program:
+        link = peers.dial(server, node)
+        program.wait_event("peer.connected")
+        size = 96 * KIB * KIB
+        _, number = offered_file(program, node, link, tmp_path, bytes(size))
+        send(link, response(number, True))
+        flood(flooding, node.id)
+        asking.begin_message(node.id, "x", b"at last")
+        taken = 0
+        while taken < size // 2:
+            message = link.receive()
+            if message.payload == b"at last":
+                return
+            if message.type == wire.FILE_CHUNK:
+                taken += 64 * KIB
+                send(link, progress(number, taken))
+                time.sleep(0.001)  # what fills the link is quicker
+        raise AssertionError("the file leaves no room for messages")
 
 
 def test_a_third_peer_has_no_say(shared_daemon, carrier, peers, tmp_path):
