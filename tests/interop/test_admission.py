@@ -229,6 +229,7 @@ def test_a_thousand_peers_come_and_go(daemon):
     client = server.client().listen("x")
     # The allocator finds its size; the last 4096 who were here and 1024 sources are remembered.
     come_and_go(server, client, 5000 if LONG else 300)
+    client.call("known.save")  # or the database may be opened in between
     descriptors, rss = server.descriptors(), server.rss_kib()
     come_and_go(server, client, 10000 if LONG else 1000)
     wait_descriptors(server, descriptors)
