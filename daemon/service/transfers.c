@@ -195,7 +195,7 @@ static void on_offer(void *arg, struct transfer *transfer)
     const char *why = NULL;
     if (!transfers->enabled || transfers->stopping) {
         why = "no files are taken there";
-    } else if (!ctl_may_be_shown(transfers, transfer)) {
+    } else if (!pull_may_be_shown(transfers, transfer)) {
         why = "nobody waits for it any more";
     } else if (!shown_begin(errand, EV_TRANSFER_OFFERED, transfers_offered_json(transfer))) {
         why = "no program there takes it";
@@ -204,7 +204,7 @@ static void on_offer(void *arg, struct transfer *transfer)
         transfer->unseen = transfer->session == 0;
         transfer_refuse(transfers->engine, transfer, why, transfers_now_ms(transfers));
     }
-    ctl_ask_next(transfers, &transfer->peer);
+    pull_ask_next(transfers, &transfer->peer);
 }
 
 static void on_start(void *arg, struct transfer *transfer)
@@ -298,11 +298,11 @@ static void on_end(void *arg, struct transfer *transfer)
     sums_settle(errand);
     files_end(errand);
     if (!transfer->offered) {
-        ctl_tell_end(errand);
+        pull_tell_end(errand);
     }
     log_end(arg, transfer);
     tell(errand);
-    ctl_ask_next(arg, &transfer->peer);
+    pull_ask_next(arg, &transfer->peer);
 }
 
 static void on_forget(void *arg, struct transfer *transfer)
@@ -425,7 +425,7 @@ static void transfers_on_message(void *self, struct peer *from, const struct mes
 static void leave_all(struct transfers *transfers, uint64_t session)
 {
     int64_t now_ms = transfers_now_ms(transfers);
-    ctl_drop_unasked(transfers, session); /* or the end of others would ask for it */
+    pull_drop_unasked(transfers, session); /* or the end of others would ask for it */
     LIST_EACH(transfer_engine_all(transfers->engine), node)
     {
         struct transfer *transfer = CONTAINER_OF(node, struct transfer, node);

@@ -224,22 +224,31 @@ void pump_ask_room(struct transfers *transfers, const struct transfer_peer *peer
 void pump_drop(struct transfer_peer *peer);
 
 /* transfers_ctl.c: other ratsd */
+#define CTL_OFFER_SIZE 21 /* of the id of a transfer as text */
 void ctl_greet(struct transfers *transfers, const struct peer_id *to);
 void transfers_on_control(void *self, struct peer *from, const json_t *message);
-void transfers_on_request(void *self, struct request *request);
-/* False for an offer that answers a request of ours that is over. */
-bool ctl_may_be_shown(const struct transfers *transfers, const struct transfer *transfer);
-/* The peer has decided a request of ours, or one is over: others may be waiting. */
-void ctl_ask_next(struct transfers *transfers, const struct peer_id *id);
-/* The session ends: its requests that wait do. */
-void ctl_drop_unasked(struct transfers *transfers, uint64_t session);
-/* It ended before there was an offer: the peer that asked, or is asked, is told. */
-void ctl_tell_end(const struct errand *errand);
-/* Our offer with that id answers what the peer asked for. */
-int ctl_tell_offer(const struct errand *errand, uint64_t id);
+/* message is taken; a link that is full does not take it. */
+void ctl_say(const struct transfers *transfers, const struct peer_id *to, json_t *message);
+/* "offer", a number of 64 bits in decimal and no more; false when it is none. */
+bool ctl_parse_offer(const json_t *message, uint64_t *ret_id);
 /* Receiver: the peer is there and what we have is known: go on. */
 void ctl_resume(struct errand *errand);
 /* What is there is hashed again, which may take longer than the peer and we wait for each other. */
 void ctl_tell_rehashing(struct errand *errand);
+
+/* transfers_pull.c: requests, ours and a peer's */
+void transfers_on_request(void *self, struct request *request);
+void pull_on_control(struct transfers *transfers, const struct peer_id *from, const char *op,
+                     const char *id, const json_t *message);
+/* False for an offer that answers a request of ours that is over. */
+bool pull_may_be_shown(const struct transfers *transfers, const struct transfer *transfer);
+/* The peer has decided a request of ours, or one is over: others may be waiting. */
+void pull_ask_next(struct transfers *transfers, const struct peer_id *id);
+/* The session ends: its requests that wait do. */
+void pull_drop_unasked(struct transfers *transfers, uint64_t session);
+/* It ended before there was an offer: the peer that asked, or is asked, is told. */
+void pull_tell_end(const struct errand *errand);
+/* Our offer with that id answers what the peer asked for. */
+int pull_tell_offer(const struct errand *errand, uint64_t id);
 
 #endif

@@ -175,7 +175,7 @@ void pump_on_room(void *arg, const struct peer_id *id)
     struct transfer_peer *peer = transfers_peer(transfers, id);
     if (peer != NULL) {
         pump_run(transfers, peer);
-        ctl_ask_next(transfers, id);
+        pull_ask_next(transfers, id);
     }
 }
 

@@ -224,7 +224,7 @@ static void serve(struct errand *errand, struct request *request,
     struct transfers *transfers = errand->transfers;
     struct transfer *transfer = errand->transfer;
     uint64_t session = request_session(request);
-    int rc = ctl_tell_offer(errand, transfer_engine_next_id(transfers->engine));
+    int rc = pull_tell_offer(errand, transfer_engine_next_id(transfers->engine));
     if (rc == 0) {
         rc = transfer_serve(transfers->engine, transfer, served_name(errand, request), manifest,
                             transfers_now_ms(transfers));

@@ -121,6 +121,8 @@ class ItemStream(Stream):
         self, wake: Callable[[], None], limit_bytes: int, on_lost: Callable[[int], None]
     ) -> None:
         super().__init__(wake)
+        if limit_bytes < 0:
+            raise ValueError("limit_bytes must not be negative: 0 keeps one item at a time")
         self._limit_bytes = limit_bytes
         self._on_lost = on_lost
         self._bytes = 0

@@ -203,11 +203,15 @@ def test_every_kind_of_message_is_iterated_over(ratsd_factory: Callable[..., Rat
 
 
 @pytest.mark.integration
-def test_only_one_name_may_be_given(ratsd: Ratsd) -> None:
+def test_what_an_iterator_cannot_be_is_said_at_once(ratsd: Ratsd) -> None:
     async def story() -> None:
         async with AsyncRatsClient(socket_path=ratsd.socket_path) as client:
             with pytest.raises(ValueError, match="at most one"):
                 client.messages(channel="c", topic="t")
+            with pytest.raises(ValueError, match="limit_bytes"):
+                client.messages(limit_bytes=-1)
+            with pytest.raises(ValueError, match="limit_bytes"):
+                client.storage_changes(limit_bytes=-1)
             with pytest.raises(RatsInvalidParameterError):
                 await client.messages(topic="").__anext__()
 
