@@ -10,7 +10,7 @@
 #include "util/list.h"
 #include "util/map.h"
 
-#define REGISTRY_MAX_NAMES 512u                 /* of one session */
+#define REGISTRY_MAX_NAMES 512u    /* of one session */
 #define REGISTRY_MAX_BYTES 262144u /* of their names together */
 
 struct registration {

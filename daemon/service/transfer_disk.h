@@ -48,9 +48,9 @@ struct transfer_disk_options {
     struct worker *worker;
     bool sending;
     struct transfer_ahead *ahead; /* of a sender; outlives it */
-    uint64_t id;       /* of the transfer, for frames */
-    size_t chunk_size; /* of a sender */
-    uint64_t need;     /* of a receiver: bytes that must fit where the first file is */
+    uint64_t id;                  /* of the transfer, for frames */
+    size_t chunk_size;            /* of a sender */
+    uint64_t need;                /* of a receiver: bytes that must fit where the first file is */
 };
 
 /* A frame to be sent: its data, or the end of its file. */
