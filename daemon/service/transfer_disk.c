@@ -12,7 +12,7 @@
 #define BATCHES_AHEAD 2u /* waiting to be sent, while a job makes one more */
 #define AHEAD_BYTES   ((size_t)16 * 1024 * 1024) /* of all senders, about, */
 #define BATCH_LEAST   4u                         /* but each has batches of so many chunks, */
-#define BATCH_MOST    16u                        /* and never of more */
+#define BATCH_MOST    8u                         /* and never of more */
 #define RETRY_MS      50                         /* when no thread is to be had */
 
 struct transfer_disk {
