@@ -115,6 +115,9 @@ static int attach_found(const struct instance_wish *wish, struct instance_found 
     for (size_t i = 0; i < count; i++) {
         char error[ERROR_TEXT_SIZE];
         const int code = try_place(wish, &places[i], found, error);
+        if (code == RATS_SUCCESS) {
+            return code; /* and nothing is said of it */
+        }
         if (code != RATS_ERROR_NO_DAEMON && code != RATS_ERROR_NOT_PERMITTED) {
             snprintf(tried, ERROR_TEXT_SIZE, "%s", error);
             return code;

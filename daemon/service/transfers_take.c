@@ -475,12 +475,11 @@ void transfers_on_accept(void *self, struct request *request)
     if (errand->check != NULL) {
         request_fail(request, E_NOT_FOUND, "another session is about to take it");
     } else if ((transfer->session == 0 && transfers_is_crowded(transfers, request)) ||
-               !has_right_descriptors(transfer, request)) {
+               !has_right_descriptors(transfer, request) ||
+               (!transfer->directory && !files_has_room(transfers, request))) {
         return; /* it was answered */
     } else if (transfer->directory && transfer->sending) {
         check_list(transfers, request, errand);
-    } else if (!transfer->directory && !files_has_room(transfers, request)) {
-        return;
     } else if (request_fds(request) > 0) {
         check_descriptor(transfers, request, errand);
     } else {
