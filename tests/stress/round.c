@@ -387,6 +387,13 @@ static bool is_attached(void *arg)
     return rats_is_attached(round->client) != 0;
 }
 
+/* A daemon that was just killed may be found to be gone only by this. */
+static bool starts(void *arg)
+{
+    struct round *round = arg;
+    return rats_start(round->client) == 0;
+}
+
 static bool is_destroyed(void *arg)
 {
     struct round *round = arg;
@@ -408,9 +415,7 @@ static void check_handle(struct round *round)
     }
     rats_set_string_callback(round->client, on_string, round);
     atomic_store(&round->echoes, 0);
-    if (rats_start(round->client) != 0) {
-        fail("cannot start again: %s", rats_last_error_message(NULL));
-    }
+    wait_for("the library starts again", starts, round);
     wait_for("an answer from the far end", has_answer, round);
 }
 
