@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "conn_world.h"
 #include "fake_link.h"
-#include "peer/conn.h"
 #include "virtual_loop.h"
 #include "wire/block.h"
 #include "wire/plaintext.h"
@@ -23,12 +23,7 @@ struct end {
     enum conn_close_reason reason;
 };
 
-static struct loop *loop;
-static struct identity identity;
-static struct conn_arrivals arrivals;
-static struct conn_departures departures;
-static struct conn_turn turn;
-static struct conn_context context;
+static struct conn_world world;
 static struct end ends[ENDS];
 static struct end *ends_too; /* closed with the next end that closes */
 
@@ -61,7 +56,7 @@ static void on_closed(void *arg, struct conn *conn, enum conn_close_reason reaso
 static void feed(struct end *end, const void *data, size_t size)
 {
     fake_link_feed(&end->link, bytes_make(data, size));
-    virtual_world_settle(virtual_loop_world(loop));
+    virtual_world_settle(virtual_loop_world(world.loop));
 }
 
 static void announce(struct end *end, size_t body_size)
@@ -88,8 +83,8 @@ static void greet(struct end *end)
     uint8_t hello[PLAINTEXT_MAX_SIZE];
     const struct peer_id peer = {{7}};
     fake_link_init(&end->link, false);
-    assert_int_equal(conn_new(&context, &end->link.link, &callbacks, end, &end->conn), 0);
-    const size_t size = plaintext_encode(&context.protocol, &peer, hello);
+    assert_int_equal(conn_new(&world.context, &end->link.link, &callbacks, end, &end->conn), 0);
+    const size_t size = plaintext_encode(&world.context.protocol, &peer, hello);
     announce(end, size);
     feed(end, hello, size);
     assert_true(conn_is_established(end->conn));
@@ -97,23 +92,10 @@ static void greet(struct end *end)
 
 static int set_up(void **state)
 {
-    static const uint8_t secret[X25519_SIZE] = {1};
     (void)state;
     memset(ends, 0, sizeof ends);
     ends_too = NULL;
-    assert_int_equal(loop_new(&loop), 0);
-    assert_int_equal(identity_init(&identity, secret), 0);
-    conn_arrivals_init(&arrivals, loop);
-    conn_departures_init(&departures, loop);
-    conn_turn_init(&turn, loop);
-    context = (struct conn_context){.loop = loop,
-                                    .identity = &identity,
-                                    .security = SECURITY_PLAINTEXT,
-                                    .queue_limit = (size_t)8 * 1024 * 1024,
-                                    .arrivals = &arrivals,
-                                    .departures = &departures,
-                                    .turn = &turn};
-    assert_int_equal(protocol_id_init(&context.protocol, bytes_from_string("p")), 0);
+    conn_world_open(&world);
     for (size_t i = 0; i < ENDS; i++) {
         greet(&ends[i]);
     }
@@ -129,18 +111,14 @@ static int tear_down(void **state)
         }
         fake_link_fini(&ends[i].link);
     }
-    assert_int_equal(arrivals.bytes, 0);
-    conn_arrivals_fini(&arrivals);
-    conn_departures_fini(&departures);
-    conn_turn_fini(&turn);
-    loop_free(loop);
+    conn_world_close(&world);
     return 0;
 }
 
 static void run_ms(int64_t duration_ms)
 {
-    struct virtual_world *world = virtual_loop_world(loop);
-    virtual_world_run(world, virtual_world_now_ms(world) + duration_ms);
+    struct virtual_world *time = virtual_loop_world(world.loop);
+    virtual_world_run(time, virtual_world_now_ms(time) + duration_ms);
 }
 
 /* As many of the largest as there is room for, begun and no more. */
@@ -166,7 +144,7 @@ static void what_there_is_no_room_for_waits_unread_and_the_rest_goes_on(void **s
     feed_zeros(small, CONN_READ_BUDGET / 2);
     assert_int_equal(small->messages, 1);
     conn_close(ends[0].conn, CONN_CLOSED_LOCALLY, false);
-    virtual_world_settle(virtual_loop_world(loop));
+    virtual_world_settle(virtual_loop_world(world.loop));
     fake_link_poll(&late->link);
     assert_int_equal(late->messages, 1);
     assert_true(late->link.reading);

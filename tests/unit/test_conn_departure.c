@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "conn_world.h"
 #include "fake_link.h"
-#include "peer/conn.h"
 #include "virtual_loop.h"
 #include "wire/block.h"
 #include "wire/plaintext.h"
@@ -27,12 +27,7 @@ struct end {
     enum conn_close_reason reason;
 };
 
-static struct loop *loop;
-static struct identity identity;
-static struct conn_arrivals arrivals;
-static struct conn_departures departures;
-static struct conn_turn turn;
-static struct conn_context context;
+static struct conn_world world;
 static struct end ends[ENDS];
 static uint8_t *zeros; /* LARGE of them */
 
@@ -71,13 +66,13 @@ static void on_closed(void *arg, struct conn *conn, enum conn_close_reason reaso
 
 static void run_turn(void)
 {
-    virtual_world_settle(virtual_loop_world(loop));
+    virtual_world_settle(virtual_loop_world(world.loop));
 }
 
 static void run_ms(int64_t duration_ms)
 {
-    struct virtual_world *world = virtual_loop_world(loop);
-    virtual_world_run(world, virtual_world_now_ms(world) + duration_ms);
+    struct virtual_world *time = virtual_loop_world(world.loop);
+    virtual_world_run(time, virtual_world_now_ms(time) + duration_ms);
 }
 
 static void feed(struct end *end, const void *data, size_t size)
@@ -97,8 +92,8 @@ static void greet(struct end *end)
     uint8_t hello[BLOCK_PREFIX_SIZE + PLAINTEXT_MAX_SIZE];
     const struct peer_id peer = {{7}};
     fake_link_init(&end->link, false);
-    assert_int_equal(conn_new(&context, &end->link.link, &callbacks, end, &end->conn), 0);
-    const size_t size = plaintext_encode(&context.protocol, &peer, hello + BLOCK_PREFIX_SIZE);
+    assert_int_equal(conn_new(&world.context, &end->link.link, &callbacks, end, &end->conn), 0);
+    const size_t size = plaintext_encode(&world.context.protocol, &peer, hello + BLOCK_PREFIX_SIZE);
     block_encode_prefix(size, hello);
     feed(end, hello, BLOCK_PREFIX_SIZE + size);
     assert_true(conn_is_established(end->conn));
@@ -107,23 +102,10 @@ static void greet(struct end *end)
 
 static int set_up(void **state)
 {
-    static const uint8_t secret[X25519_SIZE] = {1};
     (void)state;
     memset(ends, 0, sizeof ends);
     zeros = calloc(1, LARGE);
-    assert_int_equal(loop_new(&loop), 0);
-    assert_int_equal(identity_init(&identity, secret), 0);
-    conn_arrivals_init(&arrivals, loop);
-    conn_departures_init(&departures, loop);
-    conn_turn_init(&turn, loop);
-    context = (struct conn_context){.loop = loop,
-                                    .identity = &identity,
-                                    .security = SECURITY_PLAINTEXT,
-                                    .queue_limit = (size_t)8 * 1024 * 1024,
-                                    .arrivals = &arrivals,
-                                    .departures = &departures,
-                                    .turn = &turn};
-    assert_int_equal(protocol_id_init(&context.protocol, bytes_from_string("p")), 0);
+    conn_world_open(&world);
     for (size_t i = 0; i < ENDS; i++) {
         greet(&ends[i]);
     }
@@ -139,13 +121,7 @@ static int tear_down(void **state)
         }
         fake_link_fini(&ends[i].link);
     }
-    assert_int_equal(departures.small, 0);
-    assert_int_equal(departures.large, 0);
-    assert_true(list_is_empty(&departures.waiting));
-    conn_arrivals_fini(&arrivals);
-    conn_departures_fini(&departures);
-    conn_turn_fini(&turn);
-    loop_free(loop);
+    conn_world_close(&world);
     free(zeros);
     return 0;
 }
@@ -176,7 +152,7 @@ static void only_so_many_large_messages_are_held_at_once(void **state)
     (void)state;
     fill_with_large(CONN_DEPARTURES_LARGEST);
     assert_int_equal(send(&ends[4], LARGE), -ENOBUFS);
-    assert_true(departures.large <= CONN_DEPARTURES_LARGEST * ((size_t)BLOCK_MAX_BODY + 64));
+    assert_true(world.departures.large <= CONN_DEPARTURES_LARGEST * ((size_t)BLOCK_MAX_BODY + 64));
     run_ms(1000);
     assert_int_equal(ends[4].drained, 0);
     let_read(&ends[2]);
@@ -332,7 +308,7 @@ static void the_end_of_a_large_message_keeps_nobody_waiting(void **state)
     run_ms(1);
     assert_int_equal(ends[4].drained, 1);
     assert_true(conn_may_send(ends[4].conn, LARGE));
-    assert_true(departures.small < 4 * SMALL);
+    assert_true(world.departures.small < 4 * SMALL);
 }
 
 static void who_takes_little_stays_while_nobody_waits(void **state)
@@ -352,7 +328,7 @@ static void the_more_is_taken_the_sooner_senders_wait(void **state)
 {
     (void)state;
     size_t others = CONN_DEPARTURES_SMALL - (size_t)2 * 1024 * 1024; /* of a crowd */
-    departures.small += others;
+    world.departures.small += others;
     size_t sent = 0;
     while (conn_may_send(ends[0].conn, SMALL)) {
         assert_int_equal(send(&ends[0], SMALL), 0);
@@ -360,7 +336,7 @@ static void the_more_is_taken_the_sooner_senders_wait(void **state)
     }
     assert_true(sent < CONN_HIGH_MARK / 2);
     run_turn();
-    departures.small -= others;
+    world.departures.small -= others;
     let_read(&ends[0]);
     assert_int_equal(ends[0].drained, 1);
     sent = 0;
@@ -378,9 +354,9 @@ static void a_mark_that_sinks_holds_senders_before_anything_is_refused(void **st
         assert_int_equal(send(&ends[0], SMALL), 0);
     }
     run_turn();
-    departures.small += CONN_DEPARTURES_SMALL; /* of a crowd */
+    world.departures.small += CONN_DEPARTURES_SMALL; /* of a crowd */
     assert_false(conn_may_send(ends[0].conn, SMALL));
-    departures.small -= CONN_DEPARTURES_SMALL;
+    world.departures.small -= CONN_DEPARTURES_SMALL;
     let_read(&ends[0]);
     assert_int_equal(ends[0].drained, 1);
     assert_true(conn_may_send(ends[0].conn, SMALL));
@@ -389,7 +365,7 @@ static void a_mark_that_sinks_holds_senders_before_anything_is_refused(void **st
 static void a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads(void **state)
 {
     (void)state;
-    departures.small += CONN_DEPARTURES_SMALL;
+    world.departures.small += CONN_DEPARTURES_SMALL;
     for (int i = 0; i < 100; i++) {
         assert_true(conn_may_send(ends[0].conn, 1000));
         assert_int_equal(send(&ends[0], 60000), 0);
@@ -400,7 +376,7 @@ static void a_crowd_that_reads_nothing_does_not_stop_a_peer_that_reads(void **st
         (void)send(&ends[1], 60000);
     }
     assert_int_equal(send(&ends[1], 60000), -ENOBUFS);
-    departures.small -= CONN_DEPARTURES_SMALL;
+    world.departures.small -= CONN_DEPARTURES_SMALL;
 }
 
 int main(void)
