@@ -2,10 +2,14 @@
 machine could at most (pipeline.c), what the same work takes without a daemon (bare_file.c), and what rsync and ncat do
 with the same files. bench/run drives this.
 
+What the machine could at most, and the work without a daemon, take one core for each side, so the big file is sent once
+with each daemon on a core of its own, beside them, and once wherever the kernel puts the daemons' threads.
+
 Everything lies in memory (/dev/shm) where there is room, so that no disk is measured. CPU seconds are those of user
 and system time; the memory of a daemon is the most it had above what it had before the first transfer.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -74,6 +78,25 @@ class Watch:
         return (self.status("VmHWM") - self.idle_kib) / 1024
 
 
+def bind(daemon, cores):
+    """All its threads, and so those it starts later."""
+    for thread in os.listdir("/proc/%d/task" % daemon.process.pid):
+        os.sched_setaffinity(int(thread), cores)
+
+
+@contextlib.contextmanager
+def on_cores_of_their_own(bench):
+    """Only with two cores or more."""
+    cores = sorted(os.sched_getaffinity(0))
+    bind(bench.near, {cores[0]})
+    bind(bench.far, {cores[1]})
+    try:
+        yield
+    finally:
+        bind(bench.near, cores)
+        bind(bench.far, cores)
+
+
 class Files:
     def __init__(self, bench, directory):
         self.program = os.path.join(bench.build, "bench", "files")
@@ -131,6 +154,10 @@ class Files:
         for side in ("near", "far", "source", "sink"):
             result[side] *= 1024 / BIG_MIB  # CPU seconds per GiB
         return result
+
+    def big_file_on_own_cores(self):
+        with on_cores_of_their_own(self.bench):
+            return self.big_file()
 
     def small_files(self):
         result = self.send(self.tree)
@@ -256,9 +283,14 @@ def measure(table, bench, directory):
                  ("%s, of the sending program", "s/GiB", "source"), ("%s, of the receiving program", "s/GiB", "sink"),
                  ("%s, memory, sending daemon", "MiB", "near_mib"), ("%s, memory, receiving", "MiB", "far_mib")]
         megabytes = BIG_MIB * MIB / 1e6
+        if len(os.sched_getaffinity(0)) > 1:
+            table.add_parts("file of 1 GiB, daemons on a core each", [("%s", "MB/s", "rate")],
+                            files.big_file_on_own_cores, bound=lambda: {"rate": files.bound()},
+                            bare=lambda: {"rate": files.bare()})
+        else:
+            print("not measured: daemons on a core each (there is one)", file=sys.stderr)
         table.add_parts("file of 1 GiB", [("%s", "MB/s", "rate")] + parts, files.big_file,
-                        bound=lambda: {"rate": files.bound()}, bare=lambda: {"rate": files.bare()},
-                        **others(files, files.big, megabytes))
+                        bound=lambda: {"rate": files.bound()}, **others(files, files.big, megabytes))
         small = [(name, "s" if unit == "s/GiB" else unit, key) for name, unit, key in parts]
         table.add_parts("10,000 files of 4 KiB", [("%s", "files/s", "rate")] + small, files.small_files,
                         **others(files, files.tree, SMALL_FILES))

@@ -30,8 +30,9 @@ struct thread {
     struct list node;
     struct worker *worker;
     pthread_t id;
-    struct job *job; /* running now */
-    bool is_left;    /* nobody joins it */
+    struct job *job;  /* running now */
+    const char *name; /* of the last job */
+    bool is_left;     /* nobody joins it */
 };
 
 struct worker {
@@ -79,6 +80,17 @@ static void wake_loop(const struct worker *worker)
     (void)written; /* only a full counter can fail, and then the loop is awake already */
 }
 
+/* With the mutex held. While something lies there the loop knows, and has not looked yet. */
+static void add_done(struct worker *worker, struct job *job)
+{
+    bool knows = !list_is_empty(&worker->done);
+    job->has_run = true;
+    list_append(&worker->done, &job->node);
+    if (!knows) {
+        wake_loop(worker);
+    }
+}
+
 /* With the mutex held: the next job, or NULL when stopping or idle for too long. */
 static struct job *wait_for_job(struct worker *worker)
 {
@@ -122,6 +134,15 @@ static void end_left(struct thread *thread)
     }
 }
 
+/* Names are literals: most jobs follow one of the same name. */
+static void take_name(struct thread *thread, const char *name)
+{
+    if (thread->name != name) {
+        thread->name = name;
+        (void)pthread_setname_np(pthread_self(), name);
+    }
+}
+
 static void *thread_main(void *arg)
 {
     struct thread *thread = arg;
@@ -131,7 +152,7 @@ static void *thread_main(void *arg)
     while ((job = wait_for_job(worker)) != NULL) {
         thread->job = job;
         (void)pthread_mutex_unlock(&worker->mutex);
-        (void)pthread_setname_np(pthread_self(), job->name);
+        take_name(thread, job->name);
         job->run(job->data);
         (void)pthread_mutex_lock(&worker->mutex);
         if (thread->is_left) {
@@ -139,10 +160,8 @@ static void *thread_main(void *arg)
             return NULL;
         }
         thread->job = NULL;
-        job->has_run = true;
         (void)pthread_cond_broadcast(&worker->finished);
-        list_append(&worker->done, &job->node);
-        wake_loop(worker);
+        add_done(worker, job);
     }
     worker->thread_count--;
     list_remove(&thread->node);
@@ -378,9 +397,7 @@ void job_finish(struct worker *worker, struct job *job)
         (void)pthread_mutex_unlock(&worker->mutex);
         job->run(job->data);
         (void)pthread_mutex_lock(&worker->mutex);
-        job->has_run = true;
-        list_append(&worker->done, &job->node);
-        wake_loop(worker);
+        add_done(worker, job);
     }
     while (!job->has_run) {
         (void)pthread_cond_wait(&worker->finished, &worker->mutex);

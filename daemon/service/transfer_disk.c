@@ -9,10 +9,13 @@
 #include "service/transfer_disk_private.h"
 #include "util/alloc.h"
 
-#define BATCHES_AHEAD 2u /* waiting to be sent, while a job makes one more */
+/* What senders read ahead. Batches wait to be sent while a job makes one more: the larger they are
+ * the less often threads wake each other, and the more there are the less often they wait. */
 #define AHEAD_BYTES   ((size_t)16 * 1024 * 1024) /* of all senders, about, */
-#define BATCH_LEAST   4u                         /* but each has batches of so many chunks, */
-#define BATCH_MOST    8u                         /* and never of more */
+#define BATCH_LEAST   ((size_t)256 * 1024)       /* but each has batches that large, */
+#define BATCHES_LEAST 2u                         /* and so many beside the one that is made, */
+#define BATCH_MOST    ((size_t)512 * 1024)       /* and never larger ones, */
+#define BATCHES_MOST  8u                         /* and never more */
 #define RETRY_MS      50                         /* when no thread is to be had */
 
 struct transfer_disk {
@@ -54,7 +57,6 @@ int transfer_disk_new(const struct transfer_disk_options *options,
     work->ours = true;
     work->sending = options->sending;
     work->id = options->id;
-    work->chunk_size = options->chunk_size;
     work->need = options->need;
     work->rehash = UINT64_MAX;
     list_init(&work->items);
@@ -160,6 +162,26 @@ static void take_incoming(struct transfer_disk *disk)
     }
 }
 
+static size_t clamp(size_t value, size_t least, size_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+static size_t share(const struct transfer_disk *disk)
+{
+    return AHEAD_BYTES / disk->options.ahead->senders;
+}
+
+static size_t batch_bytes(const struct transfer_disk *disk)
+{
+    return clamp(share(disk) / (BATCHES_LEAST + 1), BATCH_LEAST, BATCH_MOST);
+}
+
+static size_t batches_ahead(const struct transfer_disk *disk)
+{
+    return clamp(share(disk) / batch_bytes(disk), BATCHES_LEAST + 1, BATCHES_MOST + 1) - 1;
+}
+
 static bool has_work(const struct transfer_disk *disk)
 {
     struct disk_work *work = disk->work;
@@ -170,7 +192,7 @@ static bool has_work(const struct transfer_disk *disk)
         return true;
     }
     if (disk->options.sending) {
-        return disk->batch_count < BATCHES_AHEAD && work->done != UINT64_MAX;
+        return disk->batch_count < batches_ahead(disk) && work->done != UINT64_MAX;
     }
     struct list *first = list_first(&work->items);
     return first != NULL &&
@@ -262,18 +284,12 @@ static void free_if_cancelled(void *data)
     }
 }
 
-static size_t batch_chunks(const struct transfer_disk *disk)
-{
-    size_t share = AHEAD_BYTES / disk->options.ahead->senders;
-    size_t chunks = share / (BATCHES_AHEAD + 1) / disk->options.chunk_size;
-    return chunks < BATCH_LEAST ? BATCH_LEAST : chunks > BATCH_MOST ? BATCH_MOST : chunks;
-}
-
 static bool make_batch(const struct transfer_disk *disk)
 {
     struct disk_work *work = disk->work;
-    size_t capacity = batch_chunks(disk) * (TRANSFER_CHUNK_HEADER + work->chunk_size) +
-                      (size_t)DISK_MAX_PIECES * TRANSFER_END_SIZE;
+    size_t chunk = disk->options.chunk_size;
+    size_t chunks = batch_bytes(disk) / chunk;
+    size_t capacity = (chunks == 0 ? 1 : chunks) * (TRANSFER_CHUNK_HEADER + chunk);
     struct disk_batch *batch = malloc(sizeof *batch + capacity);
     if (batch != NULL) {
         list_init(&batch->node);
@@ -282,6 +298,7 @@ static bool make_batch(const struct transfer_disk *disk)
         batch->size = 0;
         batch->capacity = capacity;
     }
+    work->chunk_size = chunk;
     work->batch = batch;
     return batch != NULL;
 }
@@ -360,6 +377,11 @@ void transfer_disk_consume(struct transfer_disk *disk)
         disk->batch_count--;
         deferred_schedule(&disk->begin);
     }
+}
+
+void transfer_disk_set_chunk(struct transfer_disk *disk, size_t size)
+{
+    disk->options.chunk_size = size;
 }
 
 void transfer_disk_seek(struct transfer_disk *disk, uint64_t offset)

@@ -37,8 +37,7 @@ struct transfer_disk_callbacks {
     void (*on_failed)(void *arg, uint32_t file, const char *why);
 };
 
-/* What the senders of one node read ahead, together: large jobs wake threads less often, but hold
- * more, so the fewer there are the larger they are. */
+/* What the senders of one node read ahead, together: the fewer there are the more has each. */
 struct transfer_ahead {
     size_t senders;
 };
@@ -49,7 +48,7 @@ struct transfer_disk_options {
     bool sending;
     struct transfer_ahead *ahead; /* of a sender; outlives it */
     uint64_t id;                  /* of the transfer, for frames */
-    size_t chunk_size;            /* of a sender */
+    size_t chunk_size;            /* of a sender, at first */
     uint64_t need;                /* of a receiver: bytes that must fit where the first file is */
 };
 
@@ -97,6 +96,8 @@ void transfer_disk_add(struct transfer_disk *disk, uint32_t file, int fd, uint64
 /* Sender. NULL when nothing is ready; consume it once it was sent. */
 const struct transfer_piece *transfer_disk_piece(const struct transfer_disk *disk);
 void transfer_disk_consume(struct transfer_disk *disk);
+/* Sender: of what is read from now on. */
+void transfer_disk_set_chunk(struct transfer_disk *disk, size_t size);
 /* Sender: goes on from that byte of a file, which is not past what was made. Unless its only file
  * is kept, that file and those behind it must be added again. */
 void transfer_disk_seek(struct transfer_disk *disk, uint64_t offset);

@@ -375,6 +375,13 @@ void transfer_sent_end(struct transfer *transfer, int64_t now_ms)
     transfer->active_ms = now_ms;
 }
 
+size_t transfer_chunk_size(const struct transfer *transfer, size_t least)
+{
+    uint64_t size = transfer->rate / 1000;
+    size = size < TRANSFER_CHUNK_MOST ? size : TRANSFER_CHUNK_MOST;
+    return size > least ? (size_t)size : least;
+}
+
 void transfer_wrote(struct transfer_engine *engine, struct transfer *transfer, uint64_t size,
                     bool file_is_whole, int64_t now_ms)
 {

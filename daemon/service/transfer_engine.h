@@ -19,9 +19,10 @@
 #define TRANSFER_ACK_BYTES    (UINT64_C(256) * 1024)
 #define TRANSFER_PROGRESS_MS  100
 #define TRANSFER_TICK_MS      2000
-#define TRANSFER_KEEP_MS      600000 /* the facts of one that has ended, */
-#define TRANSFER_KEEP_COUNT   1024u  /* and of how many at most */
-#define TRANSFER_KEY_SIZE     33u    /* 32 digits and NUL */
+#define TRANSFER_KEEP_MS      600000               /* the facts of one that has ended, */
+#define TRANSFER_KEEP_COUNT   1024u                /* and of how many at most */
+#define TRANSFER_CHUNK_MOST   ((size_t)240 * 1024) /* a message with it is not a large one yet */
+#define TRANSFER_KEY_SIZE     33u                  /* 32 digits and NUL */
 #define TRANSFER_ERROR_SIZE   513u
 #define TRANSFER_FIRST_ID_MIN (UINT64_C(1) << 32) /* api.md 7.4 */
 
@@ -240,6 +241,9 @@ bool transfer_may_send(const struct transfer *transfer);
 void transfer_sent(struct transfer_engine *engine, struct transfer *transfer, size_t size,
                    int64_t now_ms);
 void transfer_sent_end(struct transfer *transfer, int64_t now_ms);
+/* How large chunks are to be: large ones cost less, but what is urgent waits behind them. So they
+ * are what moves in a millisecond, within least and, when that is less, TRANSFER_CHUNK_MOST. */
+size_t transfer_chunk_size(const struct transfer *transfer, size_t least);
 
 /* Receiver: every file is verified, and whoever puts them into place may have done it: nothing a
  * peer says or its link suffers makes that undone. */

@@ -270,11 +270,22 @@ static void make_end(struct disk_work *work)
     }
 }
 
-static void make_chunk(struct disk_work *work)
+/* Of the present file's next chunk; 0 when only its end is left. */
+static size_t next_size(const struct disk_work *work)
+{
+    uint64_t left = work->files[0].size - work->done;
+    return left < work->chunk_size ? (size_t)left : work->chunk_size;
+}
+
+static bool fits(const struct disk_batch *batch, size_t chunk_size)
+{
+    size_t need = chunk_size == 0 ? TRANSFER_END_SIZE : TRANSFER_CHUNK_HEADER + chunk_size;
+    return batch->count < DISK_MAX_PIECES && need <= batch->capacity - batch->size;
+}
+
+static void make_chunk(struct disk_work *work, size_t size)
 {
     const struct disk_file *file = &work->files[0];
-    uint64_t left = file->size - work->done;
-    size_t size = left < work->chunk_size ? (size_t)left : work->chunk_size;
     struct transfer_frame frame = {
         .op = TRANSFER_CHUNK, .id = work->id, .file = file->index, .offset = work->done};
     uint8_t *at = work->batch->data + work->batch->size;
@@ -293,19 +304,19 @@ static void make_chunk(struct disk_work *work)
 
 static void run_sender(struct disk_work *work)
 {
-    struct disk_batch *batch = work->batch;
-    while (!work->failed && work->file_count > 0 && work->done != UINT64_MAX &&
-           batch->count < DISK_MAX_PIECES) {
-        const struct disk_file *file = &work->files[0];
-        size_t need = TRANSFER_CHUNK_HEADER + work->chunk_size;
+    while (!work->failed && work->file_count > 0 && work->done != UINT64_MAX) {
         if (!work->begun) {
             begin_source(work);
-        } else if (batch->capacity - batch->size < need) {
-            break;
-        } else if (work->done == file->size) {
+            continue;
+        }
+        size_t size = next_size(work);
+        if (!fits(work->batch, size)) {
+            return;
+        }
+        if (size == 0) {
             make_end(work);
         } else {
-            make_chunk(work);
+            make_chunk(work, size);
         }
     }
 }

@@ -26,7 +26,9 @@ static const struct config_item transfers_config[] = {
      .min = 4096,
      .max = 1024UL * 1024,
      .reloadable = true,
-     .summary = "Bytes of a file in one message to a peer."},
+     .summary =
+         "Bytes of a file in one message to a peer, at least; up to 240K when that many move "
+         "in a millisecond."},
     {.key = "offer_timeout",
      .type = CONFIG_SECONDS,
      .default_text = "60",

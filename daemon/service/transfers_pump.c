@@ -130,6 +130,7 @@ static int send_piece(struct errand *errand)
         transfer_sent_end(transfer, transfers_now_ms(transfers));
     } else {
         transfer_sent(transfers->engine, transfer, piece->data_size, transfers_now_ms(transfers));
+        transfer_disk_set_chunk(errand->disk, transfer_chunk_size(transfer, transfers->chunk_size));
     }
     transfer_disk_consume(errand->disk);
     return 0;

@@ -278,28 +278,87 @@ static void files_of_all_sizes_arrive_and_are_verified(void **state)
     close_both();
 }
 
-/* How many jobs it takes to read so many chunks beside so many other senders. */
-static unsigned jobs_beside(size_t others, size_t chunks)
+static void nothing(void *data)
 {
+    (void)data;
+}
+
+static void has_run(void *arg, void *data)
+{
+    (void)data;
+    *(bool *)arg = true;
+    loop_quit(loop);
+}
+
+/* Until the one thread has done all that was wanted of it before. */
+static void wait_for_thread(void)
+{
+    bool done = false;
+    assert_non_null(worker_submit(worker, "test", nothing, has_run, &done, NULL, NULL));
+    while (!done) {
+        assert_int_equal(loop_run(loop), 0);
+    }
+}
+
+/* Bytes that are read before any of them are taken, beside so many other senders. */
+static uint64_t read_ahead_beside(size_t others)
+{
+    const size_t size = (size_t)8 * 1024 * 1024;
+    unsigned before;
     ahead.senders = others;
     open_both();
-    wanted = 1;
-    transfer_disk_add(reader, 0, source(0, chunks * CHUNK), chunks * CHUNK, false);
-    transfer_disk_add(writer, 0, unnamed(), chunks * CHUNK, false);
-    wait_for(all_is_verified);
-    unsigned jobs = reading.pieces;
+    transfer_disk_add(reader, 0, source(0, size), size, false);
+    do {
+        before = reading.pieces;
+        wait_for_thread();
+        wait_for_thread(); /* a job that the end of the last one led to */
+    } while (reading.pieces > before);
+    uint64_t bytes = pump(reader, writer, UINT64_MAX);
     close_both();
     assert_int_equal(ahead.senders, others);
     ahead.senders = 0;
-    return jobs;
+    return bytes;
 }
 
 static void the_more_send_the_less_each_reads_ahead(void **state)
 {
     (void)state;
-    unsigned alone = jobs_beside(0, 256);
-    assert_true(alone >= 256 / 8 / 2); /* it has a bound of its own, too */
-    assert_true(jobs_beside(100000, 256) >= alone + alone / 2);
+    worker_free(worker);
+    assert_int_equal(worker_new(loop, 1, 16, &worker), 0);
+    assert_int_equal(read_ahead_beside(0), 8 * 512 * 1024);
+    assert_int_equal(read_ahead_beside(6), 3 * 512 * 1024);
+    assert_int_equal(read_ahead_beside(100000), 2 * 256 * 1024);
+}
+
+static bool reader_has_piece(void)
+{
+    return transfer_disk_piece(reader) != NULL;
+}
+
+/* What is read already stays as it is; a chunk larger than a batch makes the batch larger. */
+static void chunks_may_change_their_size_on_the_way(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {2 * CHUNK, (size_t)1024 * 1024, CHUNK};
+    const size_t size = (size_t)32 * 1024 * 1024;
+    int target = unnamed();
+    int copy = dup(target);
+    size_t next = 0;
+    open_both();
+    wanted = 1;
+    transfer_disk_add(reader, 0, source(0, size), size, false);
+    transfer_disk_add(writer, 0, target, size, false);
+    while (next < 3) {
+        transfer_disk_set_chunk(reader, sizes[next]);
+        wait_for(reader_has_piece);
+        next += transfer_disk_piece(reader)->data_size == sizes[next];
+        assert_false(transfer_disk_piece(reader)->is_end);
+        (void)pump(reader, writer, 1);
+    }
+    wait_for(all_is_verified);
+    check_target(copy, 0, size);
+    (void)close(copy);
+    close_both();
 }
 
 static void data_waits_for_the_descriptor_of_its_file(void **state)
@@ -342,14 +401,15 @@ static void it_is_said_which_file_failed(void **state)
 static void a_source_that_changes_is_found_out(void **state)
 {
     (void)state;
-    int fd = source(0, 200000);
+    const size_t size = (size_t)16 * 1024 * 1024; /* more than is read ahead */
+    int fd = source(0, size);
     int other = dup(fd);
     open_both();
-    transfer_disk_add(reader, 0, fd, 200000, true);
+    transfer_disk_add(reader, 0, fd, size, true);
     while (transfer_disk_piece(reader) == NULL) {
         assert_int_equal(loop_run(loop), 0);
     }
-    assert_int_equal(ftruncate(other, 100000), 0);
+    assert_int_equal(ftruncate(other, (off_t)(size / 2)), 0);
     wait_for(reader_failed);
     assert_non_null(strstr(reading.error, "shorter"));
     (void)close(other);
@@ -588,6 +648,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(files_of_all_sizes_arrive_and_are_verified),
         TEST(the_more_send_the_less_each_reads_ahead),
+        TEST(chunks_may_change_their_size_on_the_way),
         TEST(data_waits_for_the_descriptor_of_its_file),
         TEST(a_source_of_another_size_is_not_sent),
         TEST(it_is_said_which_file_failed),

@@ -339,6 +339,28 @@ static void progress_is_told_ten_times_a_second(void **state)
     assert_in_range(story_b.offered->rate, 9000000, 11000000);
 }
 
+/* Sends so many bytes a millisecond, until the rate is known. */
+static size_t chunk_at(uint64_t bytes_a_ms)
+{
+    struct transfer *transfer = offer_one(64 * MB);
+    assert_int_equal(transfer_chunk_size(transfer, 65536), 65536);
+    for (int i = 0; i < TRANSFER_PROGRESS_MS + 20; i++) {
+        (void)story_stream(&story_a, transfer, bytes_a_ms, 1);
+        (void)story_deliver();
+        story_now_ms++;
+    }
+    assert_int_equal(transfer_chunk_size(transfer, 1 * MB), 1 * MB);
+    return transfer_chunk_size(transfer, 65536);
+}
+
+static void chunks_are_what_moves_in_a_millisecond(void **state)
+{
+    (void)state;
+    assert_int_equal(chunk_at(60000), 65536);
+    assert_in_range(chunk_at(150000), 140000, 160000);
+    assert_int_equal(chunk_at(400000), TRANSFER_CHUNK_MOST);
+}
+
 /* In each state, by each side: both come to an end, once, and say the same. */
 static void a_cancel_ends_it_in_every_state(void **state)
 {
@@ -622,6 +644,7 @@ int main(void)
         TEST(nobody_waits_for_ever),
         TEST(what_has_arrived_does_not_expire),
         TEST(progress_is_told_ten_times_a_second),
+        TEST(chunks_are_what_moves_in_a_millisecond),
         TEST(a_cancel_ends_it_in_every_state),
         TEST(a_lost_link_ends_it_with_a_peer_that_cannot_resume),
         TEST(a_lost_transfer_goes_on_where_it_was),
