@@ -25,7 +25,7 @@ CHUNK = 65536
 PINGS = 2000
 MEMORY = "/dev/shm"
 MIB = 1 << 20
-ROOM = 3 * BIG_MIB * MIB
+ROOM = 4 * BIG_MIB * MIB
 
 
 def place(directory):
@@ -105,17 +105,23 @@ class Files:
         self.big = os.path.join(directory, "big")
         self.tree = os.path.join(directory, "tree")
         self.target = os.path.join(directory, "target")
+        self.used = os.path.join(directory, "used")
         make_big(self.big)
         make_tree(self.tree)
 
     def empty_target(self):
-        """Memory that a virtual machine has not used for some seconds costs its first writer more, whoever that is: so
-        everybody writes where something was just deleted."""
+        """Memory that a virtual machine gave back to its host costs the next writer more, up to half of the rate,
+        whoever that is: so everybody writes where something is deleted at the last moment, by begin()."""
         shutil.rmtree(self.target, ignore_errors=True)
         os.mkdir(self.target)
-        used = os.path.join(self.target, "used")
-        shutil.copyfile(self.big, used)
-        os.unlink(used)
+        with open(self.used, "wb") as file:
+            for _ in range(BIG_MIB * 3 // 2):
+                file.write(bytes(MIB))
+
+    def begin(self):
+        """The time at which the measured program starts."""
+        os.unlink(self.used)
+        return time.monotonic()
 
     def sink(self):
         process = subprocess.Popen([self.program, "sink", self.bench.far.socket, self.target], stdout=subprocess.PIPE,
@@ -132,6 +138,7 @@ class Files:
         self.empty_target()
         sink = self.sink()
         near, far = Watch(self.bench.near, self.idle_kib[0]), Watch(self.bench.far, self.idle_kib[1])
+        self.begin()
         done = subprocess.run(self.source(path), stdout=subprocess.PIPE, check=True)
         source = json.loads(done.stdout)
         received = json.loads(sink.stdout.readline())
@@ -168,6 +175,7 @@ class Files:
         """Round trips while the big file is sent again and again."""
         self.empty_target()
         sink = self.sink()
+        self.begin()
         source = subprocess.Popen(self.source(self.big, 1000), stdout=subprocess.DEVNULL)
         moving = os.path.join(self.target, os.path.basename(self.big))
         while not os.path.exists(moving):  # the first one is done, so they run
@@ -193,6 +201,7 @@ class Files:
         self.empty_target()
         program = os.path.join(self.bench.build, "bench", "bare_file")
         got = os.path.join(self.target, os.path.basename(self.big))
+        self.begin()
         done = subprocess.run([program, self.big, got, str(MIB)], stdout=subprocess.PIPE, check=True)
         self.check(self.big)
         return json.loads(done.stdout)["bytes_per_s"] / 1e6
@@ -210,7 +219,7 @@ class Files:
                                    "--port=%d" % port], stderr=subprocess.DEVNULL)
         try:
             wait_listening(port, server)
-            begun = time.monotonic()
+            begun = self.begin()
             subprocess.run(["rsync", "--archive", "--whole-file", path, "rsync://127.0.0.1:%d/target/" % port],
                            check=True)
             took = time.monotonic() - begun
@@ -228,7 +237,7 @@ class Files:
             server = subprocess.Popen(["ncat", "--listen", "--recv-only", "127.0.0.1", str(port)], stdout=out)
             try:
                 wait_listening(port, server, connect=False)
-                begun = time.monotonic()
+                begun = self.begin()
                 with subprocess.Popen(["cat", self.big], stdout=subprocess.PIPE) as cat:
                     subprocess.run(["ncat", "--send-only", "127.0.0.1", str(port)], stdin=cat.stdout, check=True)
                 server.wait(60)
