@@ -24,8 +24,10 @@ SMALL_FILES, SMALL_SIZE, SMALL_FOLDERS = 10000, 4096, 100
 CHUNK = 65536
 PINGS = 2000
 MEMORY = "/dev/shm"
+USED_MIB = 5 * BIG_MIB
+SETTLE_S = 5
 MIB = 1 << 20
-ROOM = 4 * BIG_MIB * MIB
+ROOM = 3 * BIG_MIB * MIB
 
 
 def place(directory):
@@ -111,11 +113,12 @@ class Files:
 
     def empty_target(self):
         """Memory that a virtual machine gave back to its host costs the next writer more, up to half of the rate,
-        whoever that is: so everybody writes where something is deleted at the last moment, by begin()."""
+        whoever that is. So much of it is used here, and freed at the last moment by begin(): much, as the kernel does
+        not begin with what was freed last."""
         shutil.rmtree(self.target, ignore_errors=True)
         os.mkdir(self.target)
         with open(self.used, "wb") as file:
-            for _ in range(BIG_MIB * 3 // 2):
+            for _ in range(min(USED_MIB, shutil.disk_usage(self.target).free // MIB // 2)):
                 file.write(bytes(MIB))
 
     def begin(self):
@@ -191,7 +194,9 @@ class Files:
         return result
 
     def bound(self):
-        """Bytes per second that hashing and encrypting alone allow; pipeline.c says how."""
+        """Bytes per second that hashing and encrypting alone allow; pipeline.c says how. Not while the kernel is busy
+        with memory that others freed."""
+        time.sleep(SETTLE_S)
         program = os.path.join(self.bench.build, "bench", "pipeline")
         done = subprocess.run([program, str(CHUNK), str(BIG_MIB)], stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)["bytes_per_s"] / 1e6
