@@ -15,7 +15,7 @@
 #define BATCH_LEAST   ((size_t)256 * 1024)       /* but each has batches that large, */
 #define BATCHES_LEAST 2u                         /* and so many beside the one that is made, */
 #define BATCH_MOST    ((size_t)512 * 1024)       /* and never larger ones, */
-#define BATCHES_MOST  8u                         /* and never more */
+#define BATCHES_MOST  7u                         /* and never more: 4 MiB in all, a window */
 #define RETRY_MS      50                         /* when no thread is to be had */
 
 struct transfer_disk {

@@ -325,7 +325,7 @@ static void the_more_send_the_less_each_reads_ahead(void **state)
     (void)state;
     worker_free(worker);
     assert_int_equal(worker_new(loop, 1, 16, &worker), 0);
-    assert_int_equal(read_ahead_beside(0), 8 * 512 * 1024);
+    assert_int_equal(read_ahead_beside(0), 7 * 512 * 1024);
     assert_int_equal(read_ahead_beside(6), 3 * 512 * 1024);
     assert_int_equal(read_ahead_beside(100000), 2 * 256 * 1024);
 }
