@@ -180,7 +180,14 @@ int net_peer(int fd, struct endpoint *ret_endpoint)
     return sockaddr_to_endpoint((struct sockaddr *)&address, ret_endpoint);
 }
 
-void net_tune_tcp(int fd)
+static bool is_this_machine(int fd, const struct endpoint *remote)
+{
+    struct endpoint local = {0};
+    return endpoint_is_loopback(remote) ||
+           (net_local(fd, &local) == 0 && endpoint_same_ip(&local, remote));
+}
+
+void net_tune_tcp(int fd, const struct endpoint *remote)
 {
     /* Each is an improvement, none a condition: a socket without one still works. */
     (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -192,6 +199,11 @@ void net_tune_tcp(int fd)
     /* Beyond what is under way, that much may wait in the kernel: the rest stays here, where what
      * is urgent can still go before it. */
     (void)set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES);
+    if (is_this_machine(fd, remote)) {
+        /* Within a machine there is no queue to spare: BBR would only spend a timer per segment on
+         * pacing. Reno is in every kernel, costs least and is open to every user. */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof "reno" - 1);
+    }
 }
 
 ssize_t net_write(int fd, const struct iovec *parts, int count)

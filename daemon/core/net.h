@@ -24,8 +24,9 @@ int net_connect_tcp(const struct endpoint *to, int *ret_fd);
 int net_socket_error(int fd); /* 0 or negative errno of SO_ERROR */
 int net_local(int fd, struct endpoint *ret_endpoint);
 int net_peer(int fd, struct endpoint *ret_endpoint);
-/* TCP_NODELAY, keep-alive 60 s idle / 15 s / 4 probes, TCP_USER_TIMEOUT 120 s (wire-core 17.6). */
-void net_tune_tcp(int fd);
+/* TCP_NODELAY, keep-alive 60 s idle / 15 s / 4 probes, TCP_USER_TIMEOUT 120 s (wire-core 17.6). A
+ * connection to this machine uses Reno, whatever congestion control the machine is set to. */
+void net_tune_tcp(int fd, const struct endpoint *remote);
 /* Bytes written (may be short), or -EAGAIN, or another negative errno. Never raises SIGPIPE. */
 ssize_t net_write(int fd, const struct iovec *parts, int count);
 /* Bytes in the kernel that the other end of a TCP connection has not acknowledged. */

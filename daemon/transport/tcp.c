@@ -167,7 +167,7 @@ static struct tcp_link *new_link(struct loop *loop, int fd, const struct endpoin
     };
     io_init(&tcp->io, loop, fd, on_ready, tcp);
     deferred_init(&tcp->failure, loop, on_failure, tcp);
-    net_tune_tcp(fd);
+    net_tune_tcp(fd, remote);
     return tcp;
 }
 

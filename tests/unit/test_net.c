@@ -274,7 +274,7 @@ static void tuning_sets_what_the_wire_document_says(void **state)
     struct endpoint loopback = endpoint_of("127.0.0.1", 0);
     int fd;
     assert_int_equal(net_listen_tcp(&loopback, 1, &fd), 0);
-    net_tune_tcp(fd);
+    net_tune_tcp(fd, &loopback);
     assert_true(option_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
     assert_true(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) != 0);
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
@@ -282,7 +282,42 @@ static void tuning_sets_what_the_wire_document_says(void **state)
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 120000);
     (void)close(fd);
-    net_tune_tcp(-1);
+    net_tune_tcp(-1, &loopback);
+}
+
+#define CONGESTION_SIZE 16 /* TCP_CA_NAME_MAX of the kernel */
+
+static void congestion_of(int fd, char ret_name[CONGESTION_SIZE])
+{
+    socklen_t size = CONGESTION_SIZE;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, ret_name, &size), 0);
+}
+
+static void only_a_connection_within_this_machine_leaves_its_congestion_control(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *listen;
+        const char *remote;
+        bool here;
+    } cases[] = {
+        {"127.0.0.1", "127.0.0.1", true},  {"127.0.0.1", "127.3.2.1", true},
+        {"127.0.0.1", "192.0.2.1", false}, {"0.0.0.0", "10.1.2.3", false},
+        {"0.0.0.0", "0.0.0.0", true}, /* an address of our own: what the socket is bound to */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct endpoint listen = endpoint_of(cases[i].listen, 0);
+        struct endpoint remote = endpoint_of(cases[i].remote, 7);
+        char before[CONGESTION_SIZE] = {0};
+        char after[CONGESTION_SIZE] = {0};
+        int fd;
+        assert_int_equal(net_listen_tcp(&listen, 1, &fd), 0);
+        congestion_of(fd, before);
+        net_tune_tcp(fd, &remote);
+        congestion_of(fd, after);
+        assert_string_equal(after, cases[i].here ? "reno" : before);
+        (void)close(fd);
+    }
 }
 
 static void interfaces_include_the_loopback_and_ipv4_comes_first(void **state)
@@ -316,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_refused_connection_shows_in_the_socket_error),
         cmocka_unit_test(accepting_without_descriptors_says_so_and_recovers),
         cmocka_unit_test(tuning_sets_what_the_wire_document_says),
+        cmocka_unit_test(only_a_connection_within_this_machine_leaves_its_congestion_control),
         cmocka_unit_test(interfaces_include_the_loopback_and_ipv4_comes_first),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);
