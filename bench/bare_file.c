@@ -21,6 +21,8 @@
 
 #include <openssl/evp.h>
 
+#include "local_tcp.h"
+
 #define TAG_SIZE   16
 #define HASH_SIZE  32
 #define NONCE_SIZE 12
@@ -169,6 +171,7 @@ static int start_sender(const char *path, size_t piece)
     if (pid == 0) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         need(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0, "connect");
+        use_reno(fd);
         send_file(path, fd, piece);
         exit(0);
     }

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "local_tcp.h"
+
 #define READ_SIZE (256 * 1024)
 
 static double now(void)
@@ -46,6 +48,7 @@ static void tcp_pair(int fds[2])
     fds[1] = accept(listener, NULL, NULL);
     for (int i = 0; i < 2; i++) {
         (void)setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        use_reno(fds[i]);
     }
     (void)close(listener);
 }

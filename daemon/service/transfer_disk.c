@@ -234,9 +234,6 @@ static void report(struct transfer_disk *disk)
     if (did.closed > 0 && !disk->dead) {
         callbacks->on_room(disk->arg);
     }
-    if (disk->batch_count > 0 && !disk->seeking && !disk->dead) {
-        callbacks->on_pieces(disk->arg);
-    }
 }
 
 static void on_done(void *arg, void *data)
@@ -303,16 +300,9 @@ static bool make_batch(const struct transfer_disk *disk)
     return batch != NULL;
 }
 
-static void begin(void *arg)
+static void start_job(struct transfer_disk *disk)
 {
-    struct transfer_disk *disk = arg;
     struct disk_work *work = disk->work;
-    if (disk->finished) {
-        finish(disk);
-    }
-    if (disk->dead || disk->job != NULL || disk->failed) {
-        return;
-    }
     bool closed = disk->seeking;
     turn_back(disk);
     take_incoming(disk);
@@ -335,6 +325,24 @@ static void begin(void *arg)
     if (disk->job == NULL) {
         work->ours = true;
         timer_start(&disk->retry, RETRY_MS);
+    }
+}
+
+/* The next job starts before what the last one made is sent: the thread reads on while the loop
+ * encrypts. */
+static void begin(void *arg)
+{
+    struct transfer_disk *disk = arg;
+    bool finished = disk->finished;
+    if (finished) {
+        finish(disk);
+    }
+    if (disk->dead || disk->job != NULL || disk->failed) {
+        return;
+    }
+    start_job(disk);
+    if (finished && !disk->dead && !disk->seeking && disk->batch_count > 0) {
+        disk->callbacks->on_pieces(disk->arg);
     }
 }
 
